@@ -1,0 +1,189 @@
+"""Columns of a design by number, and rows of an embedding table by code.
+
+PyTensor's indexing covers both, but the gradient of its indexing costs seconds of compile time. The
+gradients here are plain loops that add into zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedType
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+from reglm.ops.affine import Variable, same_dtype
+
+
+class Take(Op):
+    """``X[:, columns]``."""
+
+    __props__ = ()
+    gufunc_signature = "(n,p),(c)->(n,c)"
+
+    def make_node(self, X: Variable, columns: Variable) -> Apply:
+        """Accept X (n, p) and columns (c,)."""
+        (X,) = same_dtype("take", X)
+        columns = pt.as_tensor(columns)
+        return Apply(self, [X, columns], [pt.tensor(dtype=X.dtype, shape=(X.type.shape[0], columns.type.shape[0]))])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Evaluate with NumPy."""
+        outputs[0][0] = inputs[0].take(inputs[1], axis=1)
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+        """Rows of X, one column per entry of columns."""
+        return [(shapes[0][0], shapes[1][0])]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Column numbers have no gradient."""
+        return [[True], [False]]
+
+    def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
+        """Gradient with respect to X."""
+        X, columns = inputs
+        return [TakeGradient()(output_gradients[0], columns, X.shape[1]), DisconnectedType()()]
+
+    pullback = L_op
+
+
+class TakeGradient(Op):
+    """Zeros (n, p) with column j of d added to column ``columns[j]``."""
+
+    __props__ = ()
+    gufunc_signature = "(n,c),(c),()->(n,p)"
+
+    def make_node(self, d: Variable, columns: Variable, p: Variable) -> Apply:
+        """Accept d (n, c), columns (c,) and the number of columns p."""
+        inputs = [d, columns, pt.as_tensor(p)]
+        return Apply(self, inputs, [pt.tensor(dtype=d.dtype, shape=(d.type.shape[0], None))])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Evaluate with NumPy."""
+        d, columns, p = inputs
+        out = np.zeros((len(d), int(p)), d.dtype)
+        for j, column in enumerate(columns):
+            out[:, column] += d[:, j]
+        outputs[0][0] = out
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+        """Rows of d, p columns."""
+        return [(shapes[0][0], node.inputs[2])]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only d has a gradient."""
+        return [[True], [False], [False]]
+
+    def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
+        """Gradient with respect to d."""
+        return [take(output_gradients[0], inputs[1]), DisconnectedType()(), DisconnectedType()()]
+
+    pullback = L_op
+
+
+class Lookup(Op):
+    """Rows of a table by code, side by side."""
+
+    __props__ = ()
+    gufunc_signature = "(n,c),(l,d)->(n,e)"
+
+    def make_node(self, codes: Variable, table: Variable) -> Apply:
+        """Accept codes (n, C) and table (L, d)."""
+        (table,) = same_dtype("lookup", table)
+        codes = pt.as_tensor(codes)
+        C, d = codes.type.shape[1], table.type.shape[1]
+        width = None if C is None or d is None else C * d
+        return Apply(self, [codes, table], [pt.tensor(dtype=table.dtype, shape=(codes.type.shape[0], width))])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Evaluate with NumPy."""
+        codes, table = inputs
+        n, C = codes.shape
+        rows = table.take(np.maximum(codes, 0), axis=0) if len(table) else np.zeros((n, C, table.shape[1]), table.dtype)
+        rows[codes < 0] = 0
+        outputs[0][0] = rows.reshape(n, C * table.shape[1])
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+        """Rows of codes, columns of codes times columns of the table."""
+        return [(shapes[0][0], shapes[0][1] * shapes[1][1])]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Codes have no gradient."""
+        return [[False], [True]]
+
+    def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
+        """Gradient with respect to the table."""
+        codes, table = inputs
+        return [DisconnectedType()(), LookupGradient()(codes, output_gradients[0], table.shape[0])]
+
+    pullback = L_op
+
+
+class LookupGradient(Op):
+    """Zeros (L, d) with each block of a row of the gradient added to the table row it was read from."""
+
+    __props__ = ()
+    gufunc_signature = "(n,c),(n,e),()->(l,d)"
+
+    def make_node(self, codes: Variable, gradient: Variable, n_rows: Variable) -> Apply:
+        """Accept codes (n, C), gradient (n, C d) and the number of table rows L."""
+        return Apply(self, [codes, gradient, pt.as_tensor(n_rows)], [pt.tensor(dtype=gradient.dtype, shape=(None, None))])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Evaluate with NumPy."""
+        codes, gradient, n_rows = inputs
+        n, C = codes.shape
+        blocks = gradient.reshape(n, C, gradient.shape[1] // max(C, 1))
+        out = np.zeros((int(n_rows), blocks.shape[2]), gradient.dtype)
+        known = codes >= 0
+        np.add.at(out, codes[known], blocks[known])
+        outputs[0][0] = out
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+        """L rows, columns of the gradient over columns of the codes."""
+        return [(node.inputs[2], shapes[1][1] // pt.maximum(shapes[0][1], 1))]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only the gradient has a gradient."""
+        return [[False], [True], [False]]
+
+    def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
+        """Gradient with respect to the incoming gradient."""
+        return [DisconnectedType()(), lookup(inputs[0], output_gradients[0]), DisconnectedType()()]
+
+    pullback = L_op
+
+
+def take(X: Variable, columns: Variable) -> Variable:
+    """Return ``X[:, columns]``; the gradient of a repeated column is summed.
+
+    Parameters
+    ----------
+    X : matrix (n, p)
+    columns : integer vector (c,)
+        From 0 to p - 1, not checked.
+
+    Returns
+    -------
+    matrix (n, c)
+    """
+    return Take()(X, columns)
+
+
+def lookup(codes: Variable, table: Variable) -> Variable:
+    """Return the table rows named by the codes of each observation, side by side.
+
+    Parameters
+    ----------
+    codes : integer matrix (n, C)
+        Row numbers of `table`, not checked; -1 reads zeros.
+    table : matrix (L, d)
+        Embeddings of all categorical columns, stacked.
+
+    Returns
+    -------
+    matrix (n, C d)
+    """
+    return Lookup()(codes, table)

@@ -1,0 +1,117 @@
+"""JAX forms of all Ops. Importing this module imports JAX and registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from pytensor.link.jax.dispatch.basic import jax_funcify
+
+from reglm.ops import scalar
+from reglm.ops.affine import Affine, AffineInputs, AffineWeights
+from reglm.ops.gather import Lookup, LookupGradient, Take, TakeGradient
+from reglm.ops.sparse import SparseAffine, SparseAffineWeights
+
+
+def _inverse_mills(x):
+    return jnp.exp(-0.5 * x * x - 0.9189385332046727 - jax.scipy.special.log_ndtr(x))
+
+
+def _log1mexp(x):
+    return jnp.where(x < 0.6931471805599453, jnp.log(-jnp.expm1(-x)), jnp.log1p(-jnp.exp(-x)))
+
+
+FORMS: dict[type, Callable] = {
+    scalar.Exp: jnp.exp,
+    scalar.Expm1: jnp.expm1,
+    scalar.Log1p: jnp.log1p,
+    scalar.Tanh: jnp.tanh,
+    scalar.Sigmoid: jax.nn.sigmoid,
+    scalar.Softplus: jax.nn.softplus,
+    scalar.Erf: jax.scipy.special.erf,
+    scalar.Ndtr: jax.scipy.special.ndtr,
+    scalar.LogNdtr: jax.scipy.special.log_ndtr,
+    scalar.InverseMills: _inverse_mills,
+    scalar.Gelu: lambda x: jnp.maximum(x, -40) * jax.scipy.special.ndtr(x),
+    scalar.Log1mexp: _log1mexp,
+}
+
+
+def _register(op_type: type, form: Callable) -> None:
+    @jax_funcify.register(op_type)
+    def funcify(op: Any, node: Any = None, **kwargs: Any) -> Callable:
+        return form
+
+
+for _op_type, _form in FORMS.items():
+    _register(_op_type, _form)
+
+
+@jax_funcify.register(Affine)
+def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Callable:
+    return (lambda h, W, b: h @ W + b) if op.bias else (lambda h, W: h @ W)
+
+
+@jax_funcify.register(AffineInputs)
+def _affine_inputs(op: AffineInputs, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda d, W: d @ W.T
+
+
+@jax_funcify.register(AffineWeights)
+def _affine_weights(op: AffineWeights, node: Any = None, **kwargs: Any) -> Callable:
+    return (lambda h, d: (h.T @ d, d.sum(axis=0))) if op.bias else (lambda h, d: h.T @ d)
+
+
+def _row_numbers(indptr, nnz):
+    return jnp.repeat(jnp.arange(indptr.shape[0] - 1), jnp.diff(indptr), total_repeat_length=nnz)
+
+
+@jax_funcify.register(SparseAffine)
+def _sparse_affine(op: SparseAffine, node: Any = None, **kwargs: Any) -> Callable:
+    def product(data, indices, indptr, W):
+        rows = _row_numbers(indptr, data.shape[0])
+        out = jnp.zeros((indptr.shape[0] - 1, W.shape[1]), W.dtype)
+        return out.at[rows].add(data[:, None] * W[indices])
+
+    return (lambda data, indices, indptr, W, b: product(data, indices, indptr, W) + b) if op.bias else product
+
+
+@jax_funcify.register(SparseAffineWeights)
+def _sparse_affine_weights(op: SparseAffineWeights, node: Any = None, **kwargs: Any) -> Callable:
+    def product(data, indices, indptr, d, p):
+        rows = _row_numbers(indptr, data.shape[0])
+        out = jnp.zeros((int(p), d.shape[1]), d.dtype)
+        return out.at[indices].add(data[:, None] * d[rows])
+
+    return (lambda data, indices, indptr, d, p: (product(data, indices, indptr, d, p), d.sum(axis=0))) if op.bias else product
+
+
+@jax_funcify.register(Take)
+def _take(op: Take, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda X, columns: X[:, columns]
+
+
+@jax_funcify.register(TakeGradient)
+def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda d, columns, p: jnp.zeros((d.shape[0], int(p)), d.dtype).at[:, columns].add(d)
+
+
+@jax_funcify.register(Lookup)
+def _lookup(op: Lookup, node: Any = None, **kwargs: Any) -> Callable:
+    def lookup(codes, table):
+        rows = jnp.where((codes >= 0)[..., None], table[jnp.maximum(codes, 0)], 0)
+        return rows.reshape(codes.shape[0], -1)
+
+    return lookup
+
+
+@jax_funcify.register(LookupGradient)
+def _lookup_gradient(op: LookupGradient, node: Any = None, **kwargs: Any) -> Callable:
+    def lookup_gradient(codes, gradient, n_rows):
+        blocks = gradient.reshape(*codes.shape, -1)
+        blocks = jnp.where((codes >= 0)[..., None], blocks, 0)
+        return jnp.zeros((int(n_rows), blocks.shape[2]), gradient.dtype).at[jnp.maximum(codes, 0)].add(blocks)
+
+    return lookup_gradient
