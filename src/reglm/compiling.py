@@ -1,0 +1,208 @@
+"""From a PyTensor graph to something that runs: interpreted, Numba, C or JAX.
+
+The only module that compiles. Three ideas:
+
+* `evaluate` walks a graph node by node with NumPy and compiles nothing; predictions use it.
+* `function` keeps one compiled program for each *structure* (depth, activations, family), never for sizes.
+* ``backend="auto"`` is tiered: calls are interpreted until interpreting has done as much work as a compilation
+  costs, then Numba takes over (the ski-rental rule: never worse than twice the best choice). The switch depends on an
+  operation count and not on a clock, so that a seed fixes every bit of a fit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytensor
+from pytensor.compile.mode import Mode
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+from pytensor.graph.traversal import toposort
+
+Array = np.ndarray
+Graph = tuple[Sequence[Variable], Sequence[Variable]]
+
+BACKENDS = ("auto", "python", "numba", "c", "jax")
+NODE_OPERATIONS = 3_000
+"""What dispatching one node costs, in elementary operations of about a nanosecond."""
+COMPILATION_OPERATIONS = 3_000_000_000
+"""What a compilation costs on the same scale: about three seconds."""
+
+_programs: dict[Hashable, Program] = {}
+_counts = {"python": 0, "numba": 0, "c": 0, "jax": 0}
+
+
+def check_backend(backend: str) -> str:
+    """Return `backend` if it is one of `BACKENDS`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or for ``"jax"`` where JAX is not installed.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r} is not known; choose one of {BACKENDS}.")
+    if backend == "jax":
+        try:
+            import jax  # noqa: F401  (asks only whether it is there)
+        except ImportError:
+            raise ValueError("backend='jax' needs JAX: pip install 'reglm[jax]', or backend='auto'.") from None
+    return backend
+
+
+def _mode(backend: str) -> Mode:
+    """Linker and rewrites of a backend; names are spelt out since FAST_RUN differs between PyTensor lines."""
+    if backend == "numba":
+        return pytensor.compile.mode.NUMBA
+    if backend == "jax":
+        pytensor.config.floatX  # noqa: B018  (configuration is read before JAX starts)
+        import jax
+
+        import reglm.ops.jax_forms  # registers our Ops with JAX
+
+        jax.config.update("jax_enable_x64", True)
+        return pytensor.compile.mode.JAX
+    # Fused scalar loops have no NumPy form, so interpreting wants them apart.
+    plain = RewriteDatabaseQuery(include=["fast_run"], exclude=["fusion", "inplace", "BlasOpt"])
+    return Mode(linker="py" if backend == "python" else "cvm", optimizer=plain)
+
+
+def _compile(graph: Graph, backend: str) -> Callable[..., list[Array]]:
+    inputs, outputs = graph
+    _counts[backend] += 1
+    compiled = pytensor.function(
+        list(inputs), list(outputs), mode=_mode(backend), trust_input=True, on_unused_input="ignore"
+    )
+    return compiled
+
+
+@contextmanager
+def count_compilations() -> Iterator[dict[str, int]]:
+    """Count compilations by backend inside a ``with`` block (for tests and curious users)."""
+    before = dict(_counts)
+    counted: dict[str, int] = {}
+    yield counted
+    counted.update({name: _counts[name] - before[name] for name in _counts})
+
+
+def clear() -> None:
+    """Forget every program compiled in this process."""
+    _programs.clear()
+
+
+class Program:
+    """A graph with its compiled forms, each made when first called for and shared by every fit in the process.
+
+    Parameters
+    ----------
+    build : callable
+        Returns ``(inputs, outputs)``; called once.
+    """
+
+    def __init__(self, build: Callable[[], Graph]) -> None:
+        self.graph = build()
+        self.nodes = len(list(toposort(self.graph[1])))
+        self._forms: dict[str, Callable[..., list[Array]]] = {}
+        self._lock = threading.Lock()
+
+    def form(self, tier: str) -> Callable[..., list[Array]]:
+        """Return the compiled form for a tier."""
+        with self._lock:
+            if tier not in self._forms:
+                self._forms[tier] = _compile(self.graph, tier)
+        return self._forms[tier]
+
+    def operations(self, arguments: Sequence[Array]) -> int:
+        """Estimate elementary operations of one call: rows times parameters, plus a price for each node."""
+        rows = max((a.shape[0] for a in arguments if a.ndim == 2), default=1)
+        parameters = sum(a.size for a in arguments if a.ndim == 0 or a.shape[0] != rows)
+        widths = sum(a.shape[-1] for a in arguments if a.ndim)
+        return self.nodes * NODE_OPERATIONS + rows * (parameters + 20 * widths)
+
+
+class Tiered:
+    """A program as one fit sees it: with an operation count of its own that decides the tier.
+
+    Parameters
+    ----------
+    program : Program
+    backend : str
+        One of `BACKENDS`.
+    """
+
+    def __init__(self, program: Program, backend: str) -> None:
+        self.program = program
+        self.backend = backend
+        self.done = 0
+
+    def _tier(self, arguments: Sequence[Array]) -> str:
+        if self.backend != "auto":
+            return self.backend
+        if self.done < COMPILATION_OPERATIONS:
+            self.done += self.program.operations(arguments)
+            return "python"
+        return "numba"
+
+    def __call__(self, *arguments: Array) -> list[Array]:
+        """Run the graph on C-contiguous arrays of the declared types."""
+        tier = self._tier(arguments)
+        results = self.program.form(tier)(*arguments)
+        return [np.asarray(r) for r in results] if tier == "jax" else results
+
+
+def function(build: Callable[[], Graph], key: Hashable, backend: str = "auto") -> Tiered:
+    """Return the program of a structure, building its graph at first sight.
+
+    Parameters
+    ----------
+    build : callable
+        Returns ``(inputs, outputs)``.
+    key : hashable
+        Names the structure: what, layers, activations, family, dtype. Sizes do not belong in it.
+    backend : {"auto", "python", "numba", "c", "jax"}
+
+    Returns
+    -------
+    Tiered
+    """
+    check_backend(backend)
+    if key not in _programs:
+        _programs[key] = Program(build)
+    return Tiered(_programs[key], backend)
+
+
+def evaluate(outputs: Sequence[Variable], given: Mapping[Variable, Array]) -> list[Array]:
+    """Evaluate a graph by NumPy, node by node, without rewriting or compiling it.
+
+    Parameters
+    ----------
+    outputs : sequence of variables
+    given : mapping from input variable to array
+
+    Returns
+    -------
+    list of ndarray
+    """
+    nodes = list(toposort(list(outputs), blockers=list(given)))
+    needed = set(outputs)
+    uses: dict[Variable, int] = {}
+    for node in nodes:
+        for v in node.inputs:
+            uses[v] = uses.get(v, 0) + 1
+    values: dict[Variable, Any] = dict(given)
+    for node in nodes:
+        arguments = [v.data if isinstance(v, Constant) else values[v] for v in node.inputs]
+        cells: list[list[Any]] = [[None] for _ in node.outputs]
+        if hasattr(node.op, "prepare_node"):
+            node.op.prepare_node(node, None, None, "py")
+        node.op.perform(node, arguments, cells)
+        values.update((v, cell[0]) for v, cell in zip(node.outputs, cells, strict=True))
+        for v in node.inputs:
+            uses[v] -= 1
+            if not uses[v] and v not in needed and v not in given:
+                values.pop(v, None)
+    return [v.data if isinstance(v, Constant) else values[v] for v in outputs]

@@ -1,0 +1,13 @@
+"""Layers from which recursive GLMs are composed."""
+
+from reglm.layers.base import Layer, from_config
+from reglm.layers.composite import Parallel, Residual, Sequential
+from reglm.layers.inputs import Embedding, Periodic, PiecewiseLinear, Select, Spline
+from reglm.layers.scope import Batch, Scope, SparseRows, Tap, Trace
+from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
+
+__all__ = [
+    "RBF", "Activation", "Batch", "BatchNorm", "Dense", "Dropout", "Embedding", "Layer", "Parallel", "Periodic",
+    "PiecewiseLinear", "Residual", "Scope", "Select", "Sequential", "SparseRows", "Spline", "Tap", "Trace",
+    "from_config",
+]  # fmt: skip

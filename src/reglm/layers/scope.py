@@ -1,0 +1,137 @@
+"""What a layer sees while it builds its part of the graph.
+
+A `Scope` hands out symbolic parameters and buffers by local name and records, for every parameter, the *tap* from which
+per-example derivatives follow: with ``a = h W + b`` at a position and ``delta = d eta_k / d a``, row i of the
+Jacobian is ``J_i[W] = sum_s h_is (x) delta_is`` and ``J_i[b] = sum_s delta_is``. A parameter that is not a weight of an
+affine map is broadcast over the rows and becomes a bias-only tap: its columns of J are ``delta`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from reglm import ops
+
+
+class SparseRows(NamedTuple):
+    """Rows of a sparse matrix in CSR form, as graph inputs."""
+
+    data: TensorVariable
+    indices: TensorVariable
+    indptr: TensorVariable
+
+
+Batch = TensorVariable | SparseRows
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One affine map of the network: ``a = h W + b``.
+
+    Parameters
+    ----------
+    kind : {"dense", "sparse", "lookup", "shared"}
+        How `h` is stored: a matrix, CSR rows, codes standing for indicator rows, or nothing (bias only).
+    h : tuple of variables
+    a : variable
+        The output, in which eta is differentiated.
+    weight, bias : str or None
+        Full parameter names.
+    """
+
+    kind: str
+    h: tuple[TensorVariable, ...]
+    a: TensorVariable
+    weight: str | None
+    bias: str | None
+
+
+@dataclass
+class Trace:
+    """What applying a network leaves behind."""
+
+    taps: list[Tap] = field(default_factory=list)
+    noise: list[TensorVariable] = field(default_factory=list)
+    statistics: dict[str, TensorVariable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Parameters and buffers under a prefix.
+
+    Parameters
+    ----------
+    parameters, buffers : mapping from full name to variable
+    rows : variable
+        Number of rows in the batch.
+    dtype : str
+    training : bool
+        Batch statistics and dropout on.
+    per_row : bool
+        Broadcast shared parameters over the rows, so that derivatives per example exist.
+    """
+
+    parameters: Mapping[str, TensorVariable]
+    buffers: Mapping[str, TensorVariable]
+    rows: TensorVariable
+    dtype: str
+    training: bool = False
+    per_row: bool = False
+    prefix: str = ""
+    trace: Trace = field(default_factory=Trace)
+
+    def child(self, name: str) -> Scope:
+        """Return the scope one level down."""
+        return Scope(
+            self.parameters, self.buffers, self.rows, self.dtype, self.training, self.per_row,
+            f"{self.prefix}{name}.", self.trace,
+        )  # fmt: skip
+
+    def affine(self, h: Batch, weight: str, bias: str | None) -> TensorVariable:
+        """``h W + b``, tapped."""
+        W = self.parameters[self.prefix + weight]
+        b = None if bias is None else self.parameters[self.prefix + bias]
+        if isinstance(h, SparseRows):
+            a = ops.sparse_affine(*h, W, pt.zeros(W.shape[1], dtype=self.dtype) if b is None else b)
+            return self._tap("sparse", tuple(h), a, weight, bias)
+        a = ops.affine(h, W) if b is None else ops.affine(h, W, b)
+        return self._tap("dense", (h,), a, weight, bias)
+
+    def lookup(self, codes: TensorVariable, table: str) -> TensorVariable:
+        """Rows of a table, (n, C) codes to (n, C d), tapped."""
+        a = ops.lookup(codes, self.parameters[self.prefix + table])
+        return self._tap("lookup", (codes,), a, table, None)
+
+    def shared(self, name: str) -> TensorVariable:
+        """Return a parameter of shape (1, ...) that all rows share."""
+        p = self.parameters[self.prefix + name]
+        if not self.per_row:
+            return p
+        rows = pt.alloc(p, self.rows, *(p.shape[i] for i in range(1, p.ndim)))
+        return self._tap("shared", (), rows, None, name)
+
+    def _tap(
+        self, kind: str, h: tuple[TensorVariable, ...], a: TensorVariable, weight: str | None, bias: str | None
+    ) -> TensorVariable:
+        full = [None if name is None else self.prefix + name for name in (weight, bias)]
+        self.trace.taps.append(Tap(kind, h, a, *full))
+        return a
+
+    def buffer(self, name: str) -> TensorVariable:
+        """Return an array that is not trained."""
+        return self.buffers[self.prefix + name]
+
+    def uniform(self) -> TensorVariable:
+        """Uniform draws (n, width), an input of the training graph."""
+        draws = pt.matrix(f"{self.prefix}noise{len(self.trace.noise)}", dtype="float32")
+        self.trace.noise.append(draws)
+        return draws
+
+    def record(self, name: str, value: TensorVariable) -> None:
+        """Remember a statistic of the training batch under the name of the buffer it estimates."""
+        self.trace.statistics[self.prefix + name] = value
