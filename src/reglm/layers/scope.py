@@ -109,7 +109,7 @@ class Scope:
 
     def shared(self, name: str) -> TensorVariable:
         """Return a parameter of shape (1, ...) that all rows share."""
-        p = self.parameters[self.prefix + name]
+        p = pt.specify_broadcastable(self.parameters[self.prefix + name], 0)
         if not self.per_row:
             return p
         rows = pt.alloc(p, self.rows, *(p.shape[i] for i in range(1, p.ndim)))
