@@ -1,7 +1,6 @@
 """Columns of pandas and polars frames as floats or as level codes.
 
-Nothing here loops over rows. pandas and polars are taken from the frame that is passed, so neither is imported (nor need
-be installed) before the caller has made one.
+Nothing here loops over rows. pandas and polars are imported only once the caller has passed such a frame.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Factor(NamedTuple):
     codes : ndarray (n,) of int
         Number of each row's level; -1 for missing values.
     levels : list
-        Distinct, None not among them. In the order of the categories where the column declares them, else sorted.
+        Distinct, None not among them; in the order the column declares, else sorted.
     declared : bool
         Whether the order of the levels is the user's (pandas Categorical, polars Enum).
     """
@@ -60,8 +59,8 @@ def series(X: Any, j: int) -> Any:
 def is_categorical(column: Any, name: object) -> bool:
     """Whether a column holds categories rather than numbers.
 
-    Categorical, string and enumeration columns do, and object columns unless every value is a number. Booleans are the
-    numbers 0 and 1.
+    Categorical, string and enumeration columns do, and object columns unless every value is a number.
+    Booleans are the numbers 0 and 1.
 
     Raises
     ------
@@ -171,7 +170,7 @@ def _polars_factor(column: Any) -> Factor:
 
 
 def _merge(codes: Array, values: Sequence[Any], declared: bool) -> Factor:
-    """Give levels their JSON form, join those with the same one, and sort them unless the order was declared."""
+    """Give levels their JSON form, join those that share it, sort them unless their order was declared."""
     plain = [_level(value) for value in values]
     levels = list(dict.fromkeys(plain))
     if not declared:
@@ -194,7 +193,7 @@ def _sorted(levels: list[Any]) -> list[Level]:
 
 
 def recode(found: Factor, levels: Sequence[Level]) -> Array:
-    """Number (n,) of each row's level in `levels`; -1 where it is not among them."""
+    """Return the number (n,) of each row's level in `levels`, -1 where it is not among them."""
     number = {level: i for i, level in enumerate(levels)}
     table = np.array([number.get(level, -1) for level in (*found.levels, None)], dtype=np.int64)
     return table[found.codes]

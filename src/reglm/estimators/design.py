@@ -1,80 +1,58 @@
-"""From what users pass as X to the arrays of the model, with the same coding in `predict` as in `fit`.
+"""From what users pass as X to the arrays of the model, coded in `predict` as in `fit`.
 
-Numeric columns are taken as they are. A categorical column of a data frame (category, string, enumeration, or objects
-that are not all numbers) becomes
+Numeric columns are taken as they are, booleans as 0 and 1. A categorical column of a data frame (category,
+string, enumeration, or objects that are not all numbers) becomes
 
-* ``"onehot"``: one 0/1 column for each level but the reference, named ``column[level]``. The reference is the level
-  with most rows (the first in sorted order among equals); where the user has put the categories in order (pandas
-  Categorical, polars Enum) it is the first one that has rows.
-* ``"embedding"``: one column of level numbers 0, 1, ... for `reglm.layers.Embedding`; the reference is number 0.
+* ``"onehot"``: one 0/1 column for each level but the reference, named ``column[level]``. The reference is the
+  level with most rows (the first in sorted order among equals); where the user has put the categories in
+  order (pandas Categorical, polars Enum) it is the first one that has rows.
+* ``"embedding"``: one column of level numbers 0, 1, ... for `reglm.layers.Embedding`; the reference is 0.
 
-Missing values are a level of their own, ``missing``, if `fit` saw some, but never the reference unless there is no
-other level. Levels without rows in `fit` count as unseen. Unseen levels raise; with ``handle_unknown="reference"`` they
-are coded as the reference (one-hot) or -1, the zero vector (embedding), and a warning says how many rows that were.
+Missing values are a level of their own, ``missing``, if `fit` saw some, but never the reference unless there
+is no other level. Levels without rows in `fit` count as unseen. Unseen levels raise; with
+``handle_unknown="reference"`` they are coded as the reference (one-hot) or as -1, the zero vector (embedding),
+and a warning counts the rows.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from reglm.estimators import columns
-from reglm.estimators.columns import Level
+from reglm.estimators import columns as frames
+from reglm.estimators.coding import (
+    Column,
+    Role,
+    assemble_dense,
+    assemble_sparse,
+    listed,
+    pays_sparse,
+    with_levels,
+)
+from reglm.estimators.columns import Factor, Level
 from reglm.parameters import Array
-
-SPARSE_INDICATORS = 100
-"""``sparse="auto"`` makes X sparse from this number of 0/1 columns on, if three quarters of X or more are zeros."""
-
-Role = Literal["input", "offset", "exposure"]
 
 
 class Transformed(NamedTuple):
-    """Inputs of the model: X (n, p) C-contiguous float64 or CSR; offset and exposure (n,) if columns hold them."""
+    """Inputs of the model.
+
+    Parameters
+    ----------
+    X : ndarray (n, p), C-contiguous float64, or csr_matrix
+    offset, exposure : ndarray (n,) or None
+        From the columns named in `Design.fit`.
+    """
 
     X: Any
     offset: Array | None
     exposure: Array | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the user's X.
-
-    Parameters
-    ----------
-    name : str
-    role : {"input", "offset", "exposure"}
-    levels : tuple or None
-        Levels seen in `fit`, the reference first; None for a numeric column.
-    coded : bool
-        Whether the levels become one column of level numbers instead of 0/1 columns.
-    """
-
-    name: str
-    role: Role = "input"
-    levels: tuple[Level, ...] | None = None
-    coded: bool = False
-
-    @property
-    def width(self) -> int:
-        """Columns of the model matrix."""
-        if self.role != "input":
-            return 0
-        return 1 if self.levels is None or self.coded else len(self.levels) - 1
-
-    @property
-    def names(self) -> list[str]:
-        """Names of those columns."""
-        if self.levels is None or self.coded:
-            return [self.name] * self.width
-        return [f"{self.name}[{level_name(level, self.levels)}]" for level in self.levels[1:]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +74,7 @@ class Design:
     named: bool = False
     is_sparse: bool = False
     handle_unknown: str = "error"
-    names_out: list[str] = field(init=False, compare=False)
+    names_out: list[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names = [name for column in self.columns for name in column.names]
@@ -122,15 +100,16 @@ class Design:
         X : array, sparse matrix or data frame (n, columns)
         categorical : {"onehot", "embedding"}
         layer_columns : sequence of str or int
-            Columns that the user's layers read by name: a categorical one among them is coded by level numbers.
+            Columns that the user's layers read by name: a categorical one among them becomes level numbers.
         offset, exposure : str or int, optional
             Column to take out of X: a label of a data frame, or a position in an array.
         handle_unknown : {"error", "reference"}
         sparse : {"auto", True, False}
-            Whether X with 0/1 columns becomes CSR. "auto": if there are at least `SPARSE_INDICATORS` of them, at most
-            a quarter of X is not zero and no layer reads single columns. An X that is sparse already stays so.
+            Whether the coded columns of a data frame become CSR. "auto": if at least
+            `reglm.estimators.coding.SPARSE_INDICATORS` of them are 0/1, three quarters of the entries or more
+            are zero, and no layer reads single columns. Arrays stay dense and sparse matrices sparse.
         estimator : estimator, optional
-            Where scikit-learn's `n_features_in_` and `feature_names_in_` are set, and named in errors.
+            Where scikit-learn's `n_features_in_` and `feature_names_in_` are set; errors name it.
 
         Raises
         ------
@@ -141,20 +120,19 @@ class Design:
         check_choice("handle_unknown", handle_unknown, ("error", "reference"))
         check_choice("sparse", sparse, ("auto", True, False))
         X = _validated(X, estimator or _Bare(), reset=True)
-        frame = columns.is_frame(X)
-        names = columns.labels(X) if frame else list(range(X.shape[1]))
-        roles = _roles(names, offset, exposure, frame)
-        found = []
-        for j, label in enumerate(names):
-            name = str(label) if frame else f"x{j}"
-            column = Column(name, roles.get(j, "input"))
-            if frame and columns.is_categorical(columns.series(X, j), name):
-                column = _fit_levels(column, columns.factor(columns.series(X, j), name))
-                column = replace(column, coded=categorical == "embedding" or name in layer_columns)
-            found.append(column)
-        wide = _is_wide(found) and not layer_columns if sparse == "auto" else bool(sparse)
-        named = frame and all(isinstance(label, str) for label in names)
-        return cls(tuple(found), named, wide if frame else _is_sparse(X), handle_unknown)
+        if not frames.is_frame(X):
+            roles = _roles(range(X.shape[1]), offset, exposure, "positions")
+            found = tuple(Column(f"x{j}", roles.get(j, "input")) for j in range(X.shape[1]))
+            return cls(found, is_sparse=_is_sparse(X), handle_unknown=handle_unknown)
+        labels = frames.labels(X)
+        roles = _roles(labels, offset, exposure, "labels")
+        embedded = set(labels) if categorical == "embedding" else set(layer_columns)
+        found = tuple(
+            _fit_column(Column(str(label), roles.get(j, "input")), frames.series(X, j), label in embedded)
+            for j, label in enumerate(labels)
+        )
+        wide = pays_sparse(found) and not layer_columns if sparse == "auto" else bool(sparse)
+        return cls(found, all(isinstance(label, str) for label in labels), wide, handle_unknown)
 
     @property
     def n_features_in(self) -> int:
@@ -170,8 +148,7 @@ class Design:
     def categorical_columns(self) -> tuple[int, ...]:
         """Columns of the model matrix that hold level numbers."""
         first = np.cumsum([0, *(column.width for column in self.columns)]).tolist()
-        coded = [column.coded and column.role == "input" for column in self.columns]
-        return tuple(start for start, is_coded in zip(first, coded, strict=False) if is_coded)
+        return tuple(start for start, column in zip(first, self.columns, strict=False) if column.coded)
 
     @property
     def levels(self) -> dict[str, list[Level]]:
@@ -190,85 +167,71 @@ class Design:
         Raises
         ------
         ValueError
-            If X has other columns than in `fit`, holds NaN or infinity in a numeric column, or an unseen level.
+            If X has other columns than in `fit`, NaN or infinity in a numeric column, or an unseen level.
         """
         X = _validated(X, estimator or _Bare(self), reset=False)
-        parts: dict[str, Array | None] = {"offset": None, "exposure": None}
-        if columns.is_frame(X):
-            blocks = self._read_frame(X)
-            for column, block in zip(self.columns, blocks, strict=True):
-                if column.role != "input":
-                    parts[column.role] = block
-            matrix = self._assemble(blocks, len(X))
-        else:
-            self._refuse_categorical()
-            for j, column in enumerate(self.columns):
-                if column.role != "input":
-                    parts[column.role] = X[:, [j]].toarray().ravel() if _is_sparse(X) else X[:, j].copy()
-            matrix = self._take_inputs(X)
-        return Transformed(matrix, parts["offset"], parts["exposure"])
+        matrix = self._code_frame(X) if frames.is_frame(X) else self._code_array(X)
+        return Transformed(matrix, self._extract(X, "offset"), self._extract(X, "exposure"))
 
-    def _read_frame(self, X: Any) -> list[Array]:
-        """Each column as floats or level numbers."""
-        return [self._read(columns.series(X, j), column) for j, column in enumerate(self.columns)]
+    def _extract(self, X: Any, role: Role) -> Array | None:
+        """Offset or exposure (n,), if a column of X holds it."""
+        for j, column in enumerate(self.columns):
+            if column.role == role:
+                if frames.is_frame(X):
+                    return self._read(frames.series(X, j), column)
+                return X[:, [j]].toarray().ravel() if _is_sparse(X) else X[:, j].copy()
+        return None
+
+    def _code_frame(self, X: Any) -> Any:
+        assemble = assemble_sparse if self.is_sparse else assemble_dense
+        return assemble(self._inputs(X), X.shape[0], len(self.names_out))
+
+    def _inputs(self, X: Any) -> Iterator[tuple[Column, Array]]:
+        """Yield the inputs with their values or level numbers (n,)."""
+        for j, column in enumerate(self.columns):
+            if column.role == "input":
+                yield column, self._read(frames.series(X, j), column)
 
     def _read(self, series: Any, column: Column) -> Array:
         if column.levels is None:
-            values = columns.numbers(series, column.name)
+            values = frames.numbers(series, column.name)
             _check_finite(values, column.name)
             return values
-        found = columns.factor(series, column.name)
-        codes = columns.recode(found, column.levels)
+        found = frames.factor(series, column.name)
+        codes = frames.recode(found, column.levels)
         unseen = codes < 0
         if unseen.any():
             self._report_unseen(column, found, unseen)
         return codes
 
-    def _assemble(self, blocks: list[Array], n: int) -> Any:
-        """Place columns and 0/1 columns side by side."""
-        inputs = [(column, block) for column, block in zip(self.columns, blocks, strict=True) if column.width]
-        if self.is_sparse:
-            return _assemble_sparse(inputs, n)
-        matrix = np.zeros((n, len(self.names_out)))
-        start = 0
-        for column, block in inputs:
-            if column.levels is None or column.coded:
-                matrix[:, start] = block
-            else:
-                rows = np.flatnonzero(block > 0)
-                matrix[rows, start - 1 + block[rows]] = 1.0
-            start += column.width
-        return matrix
-
-    def _take_inputs(self, X: Any) -> Any:
-        """Drop the offset's and the exposure's column from an array."""
+    def _code_array(self, X: Any) -> Any:
+        """Drop the offset's and the exposure's column."""
+        for column in self.columns:
+            if column.levels is not None:
+                raise ValueError(
+                    f"X must be a data frame, as it was in fit: its column {column.name!r} is categorical."
+                )
         inputs = [j for j, column in enumerate(self.columns) if column.role == "input"]
         matrix = X if len(inputs) == len(self.columns) else X[:, inputs]
         if self.is_sparse:
             return sparse.csr_matrix(matrix)
         return np.ascontiguousarray(matrix.toarray() if _is_sparse(matrix) else matrix)
 
-    def _refuse_categorical(self) -> None:
-        for column in self.columns:
-            if column.levels is not None:
-                raise ValueError(
-                    f"X must be a data frame, as it was in fit: its column {column.name!r} is categorical."
-                )
-
-    def _report_unseen(self, column: Column, found: columns.Factor, unseen: Array) -> None:
+    def _report_unseen(self, column: Column, found: Factor, unseen: Array) -> None:
         """Raise, or warn with ``handle_unknown="reference"``."""
         assert column.levels is not None
         new = [found.levels[code] if code >= 0 else None for code in np.unique(found.codes[unseen])]
         text = (
-            f"column {column.name!r} of X has {_listed(new)} in {int(unseen.sum())} row(s), first in row "
+            f"column {column.name!r} of X has {listed(new)} in {int(unseen.sum())} row(s), first in row "
             f"{int(unseen.argmax())}, which fit did not see"
         )
         if self.handle_unknown == "error":
             raise ValueError(
-                f"{text}; it saw {_listed(column.levels)}. Recode the column, or set handle_unknown='reference'."
+                f"{text}; it saw {listed(column.levels)}. "
+                "Recode the column, or set handle_unknown='reference' to take them for the reference level."
             )
         coding = "the zero vector" if column.coded else f"the reference level {column.levels[0]!r}"
-        warnings.warn(f"{text}; coded as {coding}.", UserWarning, stacklevel=5)
+        warnings.warn(f"{text}; coded as {coding}.", UserWarning, stacklevel=2)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; `from_dict` is its inverse."""
@@ -297,10 +260,10 @@ class _Bare(BaseEstimator):
 
 def _validated(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
     """X after scikit-learn's checks: a frame as it is, anything else as float64 array or CSR."""
-    if columns.is_frame(X):
+    if frames.is_frame(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        for axis, what in ((0, "sample(s)"), (1, "feature(s)")):
-            if X.shape[axis] == 0:
+        for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
+            if size == 0:
                 raise ValueError(
                     f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required."
                 )
@@ -321,72 +284,36 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
         raise ValueError(f"{name}={value!r} must be one of {list(choices)}.")
 
 
-def level_name(level: Level, levels: Sequence[Level]) -> str:
-    """Name a level; the one of missing values is ``missing`` unless another one is called so."""
-    if level is not None:
-        return str(level)
-    return "NaN" if "missing" in levels else "missing"
+def _fit_column(column: Column, series: Any, embed: bool) -> Column:
+    if not frames.is_categorical(series, column.name):
+        return column
+    return replace(with_levels(column, frames.factor(series, column.name)), coded=embed)
 
 
 def _roles(
-    names: list[Any], offset: int | str | None, exposure: int | str | None, frame: bool
+    labels: Sequence[Any], offset: int | str | None, exposure: int | str | None, what: str
 ) -> dict[int, Role]:
     """Positions of the offset's and the exposure's column."""
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"X has {names.count(twice)} columns named {twice!r}; rename them.")
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"X has {labels.count(twice)} columns named {twice!r}; rename them.")
     roles: dict[int, Role] = {}
     wanted: list[tuple[Role, int | str | None]] = [("offset", offset), ("exposure", exposure)]
     for role, label in wanted:
         if label is None:
             continue
-        if label not in names:
-            kind = f"labels are {names}" if frame else f"positions are 0 to {len(names) - 1}"
-            raise ValueError(f"{role}={label!r} is not a column of X, whose {kind}.")
-        if names.index(label) in roles:
-            raise ValueError(f"offset and exposure name the same column {label!r}; give it once.")
-        roles[names.index(label)] = role
+        if label not in labels:
+            raise ValueError(
+                f"{role}={label!r} is not a column of X; its {what} are {listed(list(labels), 30)}."
+            )
+        if labels.index(label) in roles:
+            raise ValueError(f"offset and exposure both name column {label!r}; give it once.")
+        roles[labels.index(label)] = role
     return roles
-
-
-def _fit_levels(column: Column, found: columns.Factor) -> Column:
-    """Levels that have rows, the reference first and that of missing values last."""
-    if column.role != "input":
-        raise ValueError(f"{column.role}={column.name!r} names a categorical column; it must be numeric.")
-    rows = np.bincount(found.codes + 1, minlength=len(found.levels) + 1)
-    seen = np.flatnonzero(rows[1:])
-    levels = [found.levels[code] for code in seen]
-    if levels and not found.declared:
-        levels.insert(0, levels.pop(int(np.argmax(rows[1:][seen]))))
-    if rows[0]:
-        levels.append(None)
-    return replace(column, levels=tuple(levels))
-
-
-def _is_wide(found: Sequence[Column]) -> bool:
-    factors = [c for c in found if c.levels is not None and not c.coded and c.width]
-    width = sum(c.width for c in found)
-    filled = sum(c.role == "input" for c in found if c not in factors) + len(factors)
-    return sum(c.width for c in factors) >= SPARSE_INDICATORS and 4 * filled <= width
 
 
 def _is_sparse(X: Any) -> bool:
     return bool(sparse.issparse(X))
-
-
-def _assemble_sparse(inputs: Sequence[tuple[Column, Array]], n: int) -> sparse.csr_matrix:
-    """CSR rows: each column of X fills one place of each row, or none for a reference level or a zero."""
-    values = np.empty((n, len(inputs)))
-    places = np.empty((n, len(inputs)), dtype=np.int32)
-    start = 0
-    for k, (column, block) in enumerate(inputs):
-        onehot = column.levels is not None and not column.coded
-        values[:, k] = block > 0 if onehot else block
-        places[:, k] = start - 1 + np.maximum(block, 1) if onehot else start
-        start += column.width
-    filled = values != 0
-    indptr = np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int32)
-    return sparse.csr_matrix((values[filled], places[filled], indptr), shape=(n, start))
 
 
 def _check_finite(values: Array, name: str) -> None:
@@ -400,8 +327,3 @@ def _check_finite(values: Array, name: str) -> None:
         f"Input X contains {what}: column {name!r}, row {row} ({int((~finite).sum())} such rows). "
         "Drop the rows or impute the values, with sklearn.impute.SimpleImputer for example."
     )
-
-
-def _listed(levels: Sequence[Level], shown: int = 8) -> str:
-    names = ", ".join("missing values" if level is None else repr(level) for level in levels[:shown])
-    return names if len(levels) <= shown else f"{names} and {len(levels) - shown} more"
