@@ -1,0 +1,121 @@
+"""Weighted cross-products X'WX and X'd in row blocks that fit the cache, for dense and CSR design matrices.
+
+No n x p copy is made: a block of ``sqrt(w) * X`` is formed in a scratch array and multiplied by itself at once
+(half the arithmetic of a general product). The intercept is an implicit last column of ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from reglm.optimize.problem import Array
+
+BLOCK_BYTES = 1 << 19
+MIN_BLOCK_ROWS = 256
+KERNEL_PAYS = 20_000_000
+
+Design = Array | sp.csr_array | sp.csr_matrix
+
+
+def row_blocks(X: Design) -> Iterator[slice]:
+    """Yield slices of rows whose dense float64 block takes about half a megabyte."""
+    n, p = X.shape
+    rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * max(p, 1)))
+    for start in range(0, n, rows):
+        yield slice(start, min(start + rows, n))
+
+
+def weighted_crossproduct(X: Design, w: Array, intercept: bool = False) -> Array:
+    """X'WX with W = diag(w).
+
+    Parameters
+    ----------
+    X : (n, p) array or CSR
+        Design matrix, float32 or float64.
+    w : (n,) array
+        Weights, of any sign.
+    intercept : bool
+        Append an implicit column of ones.
+
+    Returns
+    -------
+    (p, p) float64 array, (p + 1, p + 1) with the intercept last
+    """
+    if np.min(w, initial=0.0) >= 0:
+        return normal_equations(X, w, None, intercept)[0]
+    return (
+        normal_equations(X, np.maximum(w, 0), None, intercept)[0]
+        - normal_equations(X, np.maximum(-w, 0), None, intercept)[0]
+    )
+
+
+def normal_equations(X: Design, w: Array, d: Array | None, intercept: bool = False) -> tuple[Array, Array]:
+    """X'WX and X'd in one pass over X.
+
+    Parameters
+    ----------
+    X : (n, p) array or CSR
+        Design matrix.
+    w : (n,) array
+        Non-negative weights.
+    d : (n,) array or None
+        Derivatives by the linear predictor; None leaves X'd zero.
+    intercept : bool
+        Append an implicit column of ones.
+
+    Returns
+    -------
+    G : (P, P) float64 array
+        X'WX, P = p or p + 1.
+    g : (P,) float64 array
+        X'd.
+    """
+    return (sparse_equations if sp.issparse(X) else dense_equations)(X, w, d, intercept)
+
+
+def dense_equations(X: Array, w: Array, d: Array | None, intercept: bool) -> tuple[Array, Array]:
+    """`normal_equations` for a dense X."""
+    p = X.shape[1]
+    size = p + intercept
+    G, g = np.zeros((size, size)), np.zeros(size)
+    root = np.sqrt(w, dtype=X.dtype)
+    scratch: Array | None = None
+    for rows in row_blocks(X):
+        block = X[rows]
+        if scratch is None:
+            scratch = np.empty((block.shape[0], size), X.dtype)
+        weighted = scratch[: block.shape[0]]
+        np.multiply(block, root[rows, None], out=weighted[:, :p])
+        if intercept:
+            weighted[:, p] = root[rows]
+        G += weighted.T @ weighted
+        if d is not None:
+            g[:p] += d[rows] @ block
+    if intercept and d is not None:
+        g[p] = np.sum(d, dtype=float)
+    return G, g
+
+
+def sparse_equations(X: sp.csr_array, w: Array, d: Array | None, intercept: bool) -> tuple[Array, Array]:
+    """`normal_equations` for CSR; a compiled kernel takes over where its operation count pays for loading it."""
+    p = X.shape[1]
+    size = p + intercept
+    G, g = np.zeros((size, size)), np.zeros(size)
+    if np.sum(np.diff(X.indptr).astype(float) ** 2) > KERNEL_PAYS:
+        from reglm.optimize.kernels import csr_crossproduct
+
+        csr_crossproduct(X.data, X.indices, X.indptr, w, G)
+        G[:p, :p] += np.tril(G[:p, :p], -1).T
+    else:
+        scaled = X.multiply(w[:, None]).tocsr()
+        G[:p, :p] = (X.T @ scaled).toarray()
+    if intercept:
+        G[p, :p] = G[:p, p] = X.T @ w
+        G[p, p] = np.sum(w, dtype=float)
+    if d is not None:
+        g[:p] = X.T @ d
+        g[p:] = np.sum(d, dtype=float)
+    return G, g

@@ -1,0 +1,32 @@
+"""Compiled kernels, imported only where their operation count pays for the compiler."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+Array = np.ndarray
+
+
+@numba.njit(cache=True)
+def csr_crossproduct(data: Array, indices: Array, indptr: Array, w: Array, G: Array) -> None:
+    """Add the lower triangle of X'WX to `G`, row by row of a CSR matrix with sorted or unsorted indices.
+
+    Parameters
+    ----------
+    data, indices, indptr : arrays
+        CSR parts of X (n, p), without duplicate entries.
+    w : (n,) array
+        Weights.
+    G : (>= p, >= p) float64 array
+        Changed in place; the upper triangle is left alone.
+    """
+    for i in range(w.size):
+        start, stop = indptr[i], indptr[i + 1]
+        for a in range(start, stop):
+            value = w[i] * data[a]
+            row = indices[a]
+            for b in range(start, stop):
+                column = indices[b]
+                if column <= row:
+                    G[row, column] += value * data[b]
