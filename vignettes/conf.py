@@ -1,11 +1,11 @@
 """Sphinx configuration: every page is executed by the build, and any error stops it."""
 
-from importlib.metadata import version as installed
+import reglm
 
 project = "reglm"
 author = "the reglm developers"
 copyright = "2026, the reglm developers"
-version = release = installed("reglm")
+version = release = reglm.__version__
 
 extensions = [
     "myst_nb",
