@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
-from reglm.estimators.columns import Factor, Level
+from reglm.estimators.columns import Factor, Level, factor, numbers, recode
 from reglm.parameters import Array
 
 SPARSE_INDICATORS = 100
@@ -70,8 +71,21 @@ def listed(levels: Sequence[Level], shown: int = 8) -> str:
     return names if len(levels) <= shown else f"{names} and {len(levels) - shown} more"
 
 
-def with_levels(column: Column, found: Factor) -> Column:
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise ValueError(f"{name}={value!r} must be one of {list(choices)}.")
+
+
+def with_levels(column: Column, found: Factor, *, frequent_first: bool = True) -> Column:
     """Give a column the levels that have rows: the reference first, that of missing values last.
+
+    Parameters
+    ----------
+    column : Column
+    found : Factor
+    frequent_first : bool
+        Whether the level with most rows comes first unless the column declares an order.
 
     Raises
     ------
@@ -83,11 +97,67 @@ def with_levels(column: Column, found: Factor) -> Column:
     rows = np.bincount(found.codes + 1, minlength=len(found.levels) + 1)
     seen = np.flatnonzero(rows[1:])
     levels = [found.levels[code] for code in seen]
-    if levels and not found.declared:
+    if levels and frequent_first and not found.declared:
         levels.insert(0, levels.pop(int(np.argmax(rows[1:][seen]))))
     if rows[0]:
         levels.append(None)
     return replace(column, levels=tuple(levels))
+
+
+def read(column: Column, series: Any, handle_unknown: str) -> Array:
+    """Return the values (n,) of a numeric column, or the level numbers (n,) of a categorical one.
+
+    Parameters
+    ----------
+    column : Column
+    series : pandas or polars Series (n,)
+    handle_unknown : {"error", "reference"}
+        What becomes of unseen levels: ValueError, or -1 and a warning.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN or infinite, or a level unseen.
+    """
+    if column.levels is None:
+        values = numbers(series, column.name)
+        _check_finite(values, column.name)
+        return values
+    found = factor(series, column.name)
+    codes = recode(found, column.levels)
+    unseen = codes < 0
+    if unseen.any():
+        _report_unseen(column, found, unseen, handle_unknown)
+    return codes
+
+
+def _report_unseen(column: Column, found: Factor, unseen: Array, handle_unknown: str) -> None:
+    assert column.levels is not None
+    new = [found.levels[code] if code >= 0 else None for code in np.unique(found.codes[unseen])]
+    text = (
+        f"column {column.name!r} of X has {listed(new)} in {int(unseen.sum())} row(s), first in row "
+        f"{int(unseen.argmax())}, which fit did not see"
+    )
+    if handle_unknown == "error":
+        raise ValueError(
+            f"{text}; it saw {listed(column.levels)}. "
+            "Recode the column, or set handle_unknown='reference' to take them for the reference level."
+        )
+    coding = "the zero vector" if column.coded else f"the reference level {column.levels[0]!r}"
+    warnings.warn(f"{text}; coded as {coding}.", UserWarning, stacklevel=2)
+
+
+def _check_finite(values: Array, name: str) -> None:
+    """Refuse NaN and infinity in scikit-learn's words, and say where."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    row = int(finite.argmin())
+    what = "NaN" if np.isnan(values[row]) else "infinity"
+    raise ValueError(
+        f"Input X contains {what}: column {name!r}, row {row} ({int((~finite).sum())} such row(s)). "
+        "Drop the rows or impute the values, with sklearn.impute.SimpleImputer for example."
+    )
 
 
 def pays_sparse(columns: Sequence[Column]) -> bool:

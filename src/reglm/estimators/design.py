@@ -10,13 +10,12 @@ string, enumeration, or objects that are not all numbers) becomes
 
 Missing values are a level of their own, ``missing``, if `fit` saw some, but never the reference unless there
 is no other level. Levels without rows in `fit` count as unseen. Unseen levels raise; with
-``handle_unknown="reference"`` they are coded as the reference (one-hot) or as -1, the zero vector (embedding),
+``handle_unknown="reference"`` they are coded as the reference (one-hot) or -1, the zero vector (embedding),
 and a warning counts the rows.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -32,11 +31,13 @@ from reglm.estimators.coding import (
     Role,
     assemble_dense,
     assemble_sparse,
+    check_choice,
     listed,
     pays_sparse,
+    read,
     with_levels,
 )
-from reglm.estimators.columns import Factor, Level
+from reglm.estimators.columns import Level
 from reglm.parameters import Array
 
 
@@ -178,7 +179,7 @@ class Design:
         for j, column in enumerate(self.columns):
             if column.role == role:
                 if frames.is_frame(X):
-                    return self._read(frames.series(X, j), column)
+                    return read(column, frames.series(X, j), self.handle_unknown)
                 return X[:, [j]].toarray().ravel() if _is_sparse(X) else X[:, j].copy()
         return None
 
@@ -190,19 +191,7 @@ class Design:
         """Yield the inputs with their values or level numbers (n,)."""
         for j, column in enumerate(self.columns):
             if column.role == "input":
-                yield column, self._read(frames.series(X, j), column)
-
-    def _read(self, series: Any, column: Column) -> Array:
-        if column.levels is None:
-            values = frames.numbers(series, column.name)
-            _check_finite(values, column.name)
-            return values
-        found = frames.factor(series, column.name)
-        codes = frames.recode(found, column.levels)
-        unseen = codes < 0
-        if unseen.any():
-            self._report_unseen(column, found, unseen)
-        return codes
+                yield column, read(column, frames.series(X, j), self.handle_unknown)
 
     def _code_array(self, X: Any) -> Any:
         """Drop the offset's and the exposure's column."""
@@ -216,22 +205,6 @@ class Design:
         if self.is_sparse:
             return sparse.csr_matrix(matrix)
         return np.ascontiguousarray(matrix.toarray() if _is_sparse(matrix) else matrix)
-
-    def _report_unseen(self, column: Column, found: Factor, unseen: Array) -> None:
-        """Raise, or warn with ``handle_unknown="reference"``."""
-        assert column.levels is not None
-        new = [found.levels[code] if code >= 0 else None for code in np.unique(found.codes[unseen])]
-        text = (
-            f"column {column.name!r} of X has {listed(new)} in {int(unseen.sum())} row(s), first in row "
-            f"{int(unseen.argmax())}, which fit did not see"
-        )
-        if self.handle_unknown == "error":
-            raise ValueError(
-                f"{text}; it saw {listed(column.levels)}. "
-                "Recode the column, or set handle_unknown='reference' to take them for the reference level."
-            )
-        coding = "the zero vector" if column.coded else f"the reference level {column.levels[0]!r}"
-        warnings.warn(f"{text}; coded as {coding}.", UserWarning, stacklevel=2)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; `from_dict` is its inverse."""
@@ -278,12 +251,6 @@ def _validated(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         raise
 
 
-def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Raise ValueError unless `value` is one of `choices`."""
-    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        raise ValueError(f"{name}={value!r} must be one of {list(choices)}.")
-
-
 def _fit_column(column: Column, series: Any, embed: bool) -> Column:
     if not frames.is_categorical(series, column.name):
         return column
@@ -314,16 +281,3 @@ def _roles(
 
 def _is_sparse(X: Any) -> bool:
     return bool(sparse.issparse(X))
-
-
-def _check_finite(values: Array, name: str) -> None:
-    """Refuse NaN and infinity in scikit-learn's words, and say where."""
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    row = int(finite.argmin())
-    what = "NaN" if np.isnan(values[row]) else "infinity"
-    raise ValueError(
-        f"Input X contains {what}: column {name!r}, row {row} ({int((~finite).sum())} such rows). "
-        "Drop the rows or impute the values, with sklearn.impute.SimpleImputer for example."
-    )
