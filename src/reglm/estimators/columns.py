@@ -47,8 +47,18 @@ def is_frame(X: Any) -> bool:
 
 
 def labels(X: Any) -> list[Any]:
-    """Column labels of a frame."""
-    return X.columns.tolist() if _is_pandas(X) else list(X.columns)
+    """Column labels of a frame.
+
+    Raises
+    ------
+    ValueError
+        If one occurs twice.
+    """
+    found = X.columns.tolist() if _is_pandas(X) else list(X.columns)
+    if len(set(found)) < len(found):
+        twice = next(label for label in found if found.count(label) > 1)
+        raise ValueError(f"X has {found.count(twice)} columns named {twice!r}; rename them.")
+    return found
 
 
 def series(X: Any, j: int) -> Any:

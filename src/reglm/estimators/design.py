@@ -16,7 +16,7 @@ and a warning counts the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -120,20 +120,17 @@ class Design:
         check_choice("categorical", categorical, ("onehot", "embedding"))
         check_choice("handle_unknown", handle_unknown, ("error", "reference"))
         check_choice("sparse", sparse, ("auto", True, False))
+        if frames.is_frame(X):
+            labels = frames.labels(X)
+            X = _validated(X, estimator or _Bare(), reset=True)
+            embedded = set(labels) if categorical == "embedding" else set(layer_columns)
+            found = _frame_columns(X, _roles(labels, offset, exposure, "labels"), embedded)
+            wide = pays_sparse(found) and not layer_columns if sparse == "auto" else bool(sparse)
+            return cls(found, all(isinstance(label, str) for label in labels), wide, handle_unknown)
         X = _validated(X, estimator or _Bare(), reset=True)
-        if not frames.is_frame(X):
-            roles = _roles(range(X.shape[1]), offset, exposure, "positions")
-            found = tuple(Column(f"x{j}", roles.get(j, "input")) for j in range(X.shape[1]))
-            return cls(found, is_sparse=_is_sparse(X), handle_unknown=handle_unknown)
-        labels = frames.labels(X)
-        roles = _roles(labels, offset, exposure, "labels")
-        embedded = set(labels) if categorical == "embedding" else set(layer_columns)
-        found = tuple(
-            _fit_column(Column(str(label), roles.get(j, "input")), frames.series(X, j), label in embedded)
-            for j, label in enumerate(labels)
-        )
-        wide = pays_sparse(found) and not layer_columns if sparse == "auto" else bool(sparse)
-        return cls(found, all(isinstance(label, str) for label in labels), wide, handle_unknown)
+        roles = _roles(range(X.shape[1]), offset, exposure, "positions")
+        found = tuple(Column(f"x{j}", roles.get(j, "input")) for j in range(X.shape[1]))
+        return cls(found, is_sparse=_is_sparse(X), handle_unknown=handle_unknown)
 
     @property
     def n_features_in(self) -> int:
@@ -251,19 +248,22 @@ def _validated(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         raise
 
 
-def _fit_column(column: Column, series: Any, embed: bool) -> Column:
-    if not frames.is_categorical(series, column.name):
-        return column
-    return replace(with_levels(column, frames.factor(series, column.name)), coded=embed)
+def _frame_columns(X: Any, roles: Mapping[int, Role], embedded: Set[Any]) -> tuple[Column, ...]:
+    """Coding of each column of a frame; the categorical ones among `embedded` become level numbers."""
+    found = []
+    for j, label in enumerate(frames.labels(X)):
+        column, series = Column(str(label), roles.get(j, "input")), frames.series(X, j)
+        if frames.is_categorical(series, column.name):
+            levels = with_levels(column, frames.factor(series, column.name))
+            column = replace(levels, coded=label in embedded)
+        found.append(column)
+    return tuple(found)
 
 
 def _roles(
     labels: Sequence[Any], offset: int | str | None, exposure: int | str | None, what: str
 ) -> dict[int, Role]:
     """Positions of the offset's and the exposure's column."""
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ValueError(f"X has {labels.count(twice)} columns named {twice!r}; rename them.")
     roles: dict[int, Role] = {}
     wanted: list[tuple[Role, int | str | None]] = [("offset", offset), ("exposure", exposure)]
     for role, label in wanted:
