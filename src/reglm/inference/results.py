@@ -1,0 +1,214 @@
+"""Results of a fit under the names that users of statsmodels know."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from reglm.inference.covariance import Covariance, estimate
+from reglm.inference.terms import coefficients, shape_terms
+from reglm.parameters import Array
+from reglm.record import Fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reglm.inference.summary import Summary
+
+
+class Results:
+    """Estimates, standard errors and measures of fit of a recursive GLM.
+
+    `params` holds the coefficients of a generalized linear model, or the output layer and skip term of a
+    network, and then the family's shape parameters on their natural scale. `theta` has all parameters.
+
+    Parameters
+    ----------
+    fit : Fit
+    cov : {"expected", "observed"}, optional
+        Information from which standard errors are taken; expected for a generalized linear model, observed
+        for a network and where shape parameters are estimated.
+    use_t : bool
+        Refer to Student's t with `df_resid` degrees of freedom instead of the normal distribution: exact for
+        ordinary least squares. The default is the normal distribution, as in `statsmodels.GLM`.
+
+    Attributes
+    ----------
+    cov_type : str
+    refusal : str
+        Why there are no standard errors; empty if there are.
+    notes : list of str
+        Warnings that belong to the table.
+    """
+
+    def __init__(self, fit: Fit, cov: str | None = None, use_t: bool = False) -> None:
+        self.fit = fit
+        self.use_t = bool(use_t)
+        self._covariance: Covariance = estimate(fit, cov)
+        self.cov_type = self._covariance.kind
+        self.refusal = self._covariance.refusal
+        self.notes = list(self._covariance.notes)
+        self._terms = coefficients(fit)
+        self._shape = shape_terms(fit)
+
+    # -- estimates and their standard errors --------------------------------------------------------------
+
+    @cached_property
+    def theta(self) -> Array:
+        """All parameters (P,); one that the others determine is NaN, and theirs are as if it were zero."""
+        return self._covariance.theta
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Labels of `params`."""
+        return [term.label for term in self._terms] + self._shape.labels
+
+    @cached_property
+    def selector(self) -> Array:
+        """Derivative of `params` in theta, (M, P)."""
+        rows = np.eye(len(self.fit.theta))[[term.position for term in self._terms]]
+        return np.concatenate([rows, self._shape.slope])
+
+    def _series(self, values: Array) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=self.names)
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Estimates (M,)."""
+        return self._series(
+            np.concatenate([self.theta[[term.position for term in self._terms]], self._shape.values])
+        )
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of `params` (M, M); NaN throughout if there are no standard errors."""
+        import pandas as pd
+
+        matrix = self._covariance.matrix
+        V = np.full((len(self.names),) * 2, np.nan)
+        if matrix is not None:
+            V = self.selector @ np.nan_to_num(matrix) @ self.selector.T
+            unknown = np.isnan(self.params.to_numpy())
+            V[unknown] = V[:, unknown] = np.nan
+        return pd.DataFrame(V, index=self.names, columns=self.names)
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors (M,)."""
+        return self._series(np.sqrt(np.diag(self.cov_params())))
+
+    @cached_property
+    def tvalues(self) -> pd.Series:
+        """Estimates divided by their standard errors (M,)."""
+        return self.params / self.bse
+
+    @property
+    def reference(self) -> Any:
+        """Distribution to which `tvalues` are referred."""
+        return stats.t(self.df_resid) if self.use_t else stats.norm()
+
+    @cached_property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of the hypotheses that single parameters are zero (M,)."""
+        return self._series(2.0 * self.reference.sf(np.abs(self.tvalues.to_numpy())))
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Wald intervals (M, 2) of level ``1 - alpha``, with columns 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If `alpha` is not between 0 and 1.
+        """
+        import pandas as pd
+
+        if not 0.0 < alpha < 1.0:
+            raise ValueError(f"alpha={alpha!r} must be between 0 and 1; 0.05 gives 95% intervals.")
+        half = self.reference.isf(alpha / 2.0) * self.bse
+        return pd.DataFrame({0: self.params - half, 1: self.params + half})
+
+    # -- measures of fit ----------------------------------------------------------------------------------
+
+    @property
+    def nobs(self) -> float:
+        """Rows with positive weight; the sum of the weights if they are frequencies."""
+        return self.fit.nobs
+
+    @property
+    def rank(self) -> int:
+        """Estimated parameters, dispersion not counted."""
+        return self.fit.n_parameters - int(self._covariance.aliased.sum())
+
+    @property
+    def df_resid(self) -> float:
+        """Observations minus estimated parameters."""
+        return self.nobs - self.rank
+
+    @property
+    def df_model(self) -> int:
+        """Estimated parameters, intercept and dispersion not counted."""
+        return self.rank - int("output.b" in self.fit.likelihood.layout.slices)
+
+    @property
+    def scale(self) -> float:
+        """Dispersion phi."""
+        return self.fit.dispersion
+
+    @property
+    def deviance(self) -> float:
+        """Deviance at dispersion 1."""
+        return self.fit.deviance
+
+    @property
+    def null_deviance(self) -> float:
+        """Deviance of the model with an intercept only and the same offset."""
+        return self.fit.null_deviance
+
+    @property
+    def d2(self) -> float:
+        """Share of the null deviance that the model explains."""
+        return 1.0 - self.deviance / self.null_deviance if self.null_deviance else float("nan")
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood; NaN for quasi families."""
+        return self.fit.log_likelihood
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion ``-2 llf + 2 rank`` (Akaike 1974)."""
+        return -2.0 * self.llf + 2.0 * self.rank
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion ``-2 llf + rank log(nobs)`` (Schwarz 1978)."""
+        return -2.0 * self.llf + self.rank * float(np.log(self.nobs))
+
+    def summary(self, alpha: float = 0.05, title: str | None = None) -> Summary:
+        """Table of the model in the style of statsmodels.
+
+        Parameters
+        ----------
+        alpha : float
+            Intervals have level ``1 - alpha``.
+        title : str, optional
+        """
+        from reglm.inference.summary import summarise
+
+        return summarise(self, alpha, title)
+
+    def __repr__(self) -> str:
+        fit = self.fit
+        return (
+            f"<Results: {fit.likelihood.family.name}, {self.rank} parameters, "
+            f"deviance {self.deviance:.6g}, cov_type={self.cov_type!r}>"
+        )
+
+
+def infer(fit: Fit, cov: str | None = None, use_t: bool = False) -> Results:
+    """Return the results of a fit; see `Results` for the arguments."""
+    return Results(fit, cov, use_t)
