@@ -2,95 +2,61 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
+from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
-from reglm.ops import scalar
+from reglm.ops import elementary, normal, scalar
 
-VERSION = 0
+VERSION = 1  # raise it whenever a kernel changes: compiled programs are kept on disk under this key
 
-
-def _exp(x):
-    return np.exp(x)
-
-
-def _expm1(x):
-    return np.expm1(x)
-
-
-def _log1p(x):
-    return np.log1p(x)
-
-
-def _tanh(x):
-    return np.tanh(x)
-
-
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def _softplus(x):
-    return max(x, 0) + np.log1p(np.exp(-abs(x)))
-
-
-def _erf(x):
-    return math.erf(x)
-
-
-def _ndtr(x):
-    return 0.5 * math.erfc(-0.7071067811865476 * x)
-
-
-def _log_ndtr(x):
-    if x > -1.0:
-        return math.log1p(-0.5 * math.erfc(0.7071067811865476 * x))
-    if x > -20.0:
-        return math.log(0.5 * math.erfc(-0.7071067811865476 * x))
-    z = 1 / (x * x)
-    return -0.5 * x * x - math.log(-x) - 0.9189385332046727 + math.log1p(-z * (1 - z * (3 - z * (15 - z * 105))))
-
-
-def _inverse_mills(x):
-    if x > -20.0:
-        return 0.3989422804014327 * math.exp(-0.5 * x * x) / (0.5 * math.erfc(-0.7071067811865476 * x))
-    z = 1 / (x * x)
-    return -x / (1 - z * (1 - z * (3 - z * (15 - z * 105))))
-
-
-def _gelu(x):
-    return max(x, -40.0) * 0.5 * math.erfc(-0.7071067811865476 * x)
-
-
-def _log1mexp(x):
-    return math.log(-math.expm1(-x)) if x < 0.6931471805599453 else math.log1p(-math.exp(-x))
-
-
-FORMS: dict[type, Callable] = {
-    scalar.Exp: _exp,
-    scalar.Expm1: _expm1,
-    scalar.Log1p: _log1p,
-    scalar.Tanh: _tanh,
-    scalar.Sigmoid: _sigmoid,
-    scalar.Softplus: _softplus,
-    scalar.Erf: _erf,
-    scalar.Ndtr: _ndtr,
-    scalar.LogNdtr: _log_ndtr,
-    scalar.InverseMills: _inverse_mills,
-    scalar.Gelu: _gelu,
-    scalar.Log1mexp: _log1mexp,
+ELEMENTARY: dict[type, Callable] = {
+    scalar.Exp: elementary.exp,
+    scalar.Expm1: elementary.expm1,
+    scalar.Log1p: elementary.log1p,
+    scalar.Tanh: elementary.tanh,
+    scalar.Sigmoid: elementary.sigmoid,
+    scalar.Softplus: elementary.softplus,
+    scalar.Log1mexp: elementary.log1mexp,
+}
+NORMAL: dict[type, Callable] = {
+    scalar.Erf: normal.erf,
+    scalar.Ndtr: normal.ndtr,
+    scalar.LogNdtr: normal.log_ndtr,
+    scalar.InverseMills: normal.inverse_mills,
+    scalar.Gelu: normal.gelu,
 }
 
 
-def _register(op_type: type, form: Callable) -> None:
-    @register_funcify_and_cache_key(op_type)
-    def funcify(op: Any, node: Any = None, **kwargs: Any) -> tuple[Callable, str]:
-        return numba_njit(form, error_model="numpy"), f"reglm-{op_type.__name__}-{VERSION}"
+@cache
+def form(op_type: type, dtype: str) -> Callable:
+    """Make the kernel of an Op for one floating-point format."""
+    if op_type in NORMAL:
+        return NORMAL[op_type] if dtype == "float64" else normal.through_double(NORMAL[op_type])
+    return ELEMENTARY[op_type](elementary.DOUBLE if dtype == "float64" else elementary.SINGLE)
 
 
-for _op_type, _form in FORMS.items():
-    _register(_op_type, _form)
+@cache
+def converting_form(op_type: type, dtype: str) -> Callable:
+    """Make the kernel for integer arguments, which become floats first."""
+    number, kernel = getattr(np, dtype), form(op_type, dtype)
+
+    @elementary.kernel
+    def convert(x):
+        return kernel(number(x))
+
+    return convert
+
+
+def funcify(op: scalar.ElementaryOp, node: Any = None, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the kernel and the key of its disk cache."""
+    given, dtype = node.inputs[0].type.dtype, node.outputs[0].type.dtype
+    make = form if given == dtype else converting_form
+    return make(type(op), dtype), f"reglm-{type(op).__name__}-{given}-{dtype}-{VERSION}"
+
+
+for _op_type in (*ELEMENTARY, *NORMAL):
+    register_funcify_and_cache_key(_op_type)(funcify)
