@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from reglm.optimize.problem import Array
+from reglm.optimize.threads import PARTS, map_rows
 
 BLOCK_BYTES = 1 << 19
 MIN_BLOCK_ROWS = 256
@@ -20,12 +21,15 @@ KERNEL_PAYS = 20_000_000
 Design = Array | sp.csr_array | sp.csr_matrix
 
 
-def row_blocks(X: Design) -> Iterator[slice]:
-    """Yield slices of rows whose dense float64 block takes about half a megabyte."""
-    n, p = X.shape
-    rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * max(p, 1)))
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
+def block_rows(columns: int) -> int:
+    """Rows whose dense float64 block takes about half a megabyte."""
+    return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * max(columns, 1)))
+
+
+def row_blocks(start: int, stop: int, rows: int) -> Iterator[slice]:
+    """Yield the slices of `rows` rows, the last one shorter, that make up ``start:stop``."""
+    for first in range(start, stop, rows):
+        yield slice(first, min(first + rows, stop))
 
 
 def weighted_crossproduct(X: Design, w: Array, intercept: bool = False) -> Array:
@@ -80,20 +84,23 @@ def dense_equations(X: Array, w: Array, d: Array | None, intercept: bool) -> tup
     """`normal_equations` for a dense X."""
     p = X.shape[1]
     size = p + intercept
-    G, g = np.zeros((size, size)), np.zeros(size)
-    root = np.sqrt(w, dtype=X.dtype)
-    scratch: Array | None = None
-    for rows in row_blocks(X):
-        block = X[rows]
-        if scratch is None:
-            scratch = np.empty((block.shape[0], size), X.dtype)
-        weighted = scratch[: block.shape[0]]
-        np.multiply(block, root[rows, None], out=weighted[:, :p])
-        if intercept:
-            weighted[:, p] = root[rows]
-        G += weighted.T @ weighted
-        if d is not None:
-            g[:p] += d[rows] @ block
+
+    def part(start: int, stop: int) -> tuple[Array, Array]:
+        G, g = np.zeros((size, size)), np.zeros(size)
+        scratch = np.empty((block_rows(p), size), X.dtype)
+        for rows in row_blocks(start, stop, block_rows(p)):
+            block = X[rows]
+            weighted = scratch[: block.shape[0]]
+            root = np.sqrt(w[rows], dtype=X.dtype)
+            np.multiply(block, root[:, None], out=weighted[:, :p])
+            if intercept:
+                weighted[:, p] = root
+            G += weighted.T @ weighted
+            if d is not None:
+                g[:p] += d[rows] @ block
+        return G, g
+
+    G, g = total(map_rows(part, X.shape[0], 4 * block_rows(p)))
     if intercept and d is not None:
         g[p] = np.sum(d, dtype=float)
     return G, g
@@ -105,13 +112,9 @@ def sparse_equations(X: sp.csr_array, w: Array, d: Array | None, intercept: bool
     size = p + intercept
     G, g = np.zeros((size, size)), np.zeros(size)
     if np.sum(np.diff(X.indptr).astype(float) ** 2) > KERNEL_PAYS:
-        from reglm.optimize.kernels import csr_crossproduct
-
-        csr_crossproduct(X.data, X.indices, X.indptr, w, G)
-        G[:p, :p] += np.tril(G[:p, :p], -1).T
+        G[:p, :p] = compiled_crossproduct(X, w)
     else:
-        scaled = X.multiply(w[:, None]).tocsr()
-        G[:p, :p] = (X.T @ scaled).toarray()
+        G[:p, :p] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray()
     if intercept:
         G[p, :p] = G[:p, p] = X.T @ w
         G[p, p] = np.sum(w, dtype=float)
@@ -119,3 +122,26 @@ def sparse_equations(X: sp.csr_array, w: Array, d: Array | None, intercept: bool
         g[:p] = X.T @ d
         g[p:] = np.sum(d, dtype=float)
     return G, g
+
+
+def compiled_crossproduct(X: sp.csr_array, w: Array) -> Array:
+    """X'WX (p, p) of a CSR matrix by the Numba kernel."""
+    from reglm.optimize.kernels import csr_crossproduct
+
+    def part(start: int, stop: int) -> tuple[Array]:
+        G = np.zeros((X.shape[1], X.shape[1]))
+        csr_crossproduct(X.data, X.indices, X.indptr[start : stop + 1], w[start:stop], G)
+        return (G,)
+
+    parts = PARTS if X.shape[1] <= 512 else 2  # each part holds a p x p matrix
+    (G,) = total(map_rows(part, X.shape[0], MIN_BLOCK_ROWS, parts))
+    return G + np.tril(G, -1).T
+
+
+def total(parts: Iterator[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Add up tuples of arrays, in order."""
+    sums = next(parts)
+    for part in parts:
+        for running, array in zip(sums, part, strict=True):
+            running += array
+    return sums

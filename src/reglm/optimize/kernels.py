@@ -8,7 +8,7 @@ import numpy as np
 Array = np.ndarray
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def csr_crossproduct(data: Array, indices: Array, indptr: Array, w: Array, G: Array) -> None:
     """Add the lower triangle of X'WX to `G`, row by row of a CSR matrix with sorted or unsorted indices.
 

@@ -14,8 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack, solve_triangular
 
-from reglm.optimize.crossproduct import Design, row_blocks
+from reglm.optimize.crossproduct import Design, block_rows, row_blocks
 from reglm.optimize.problem import Array
+from reglm.optimize.threads import map_rows
 
 DEPENDENT = 1e-11
 
@@ -104,24 +105,38 @@ def weighted_qr_step(
     is one block. A column counts as dependent when what is left of it, after projection on the intercept and the
     columns kept before it, is below 1e-11 of its length (1e-6 for float32 data).
     """
-    p = X.shape[1]
-    size = p + intercept
-    table = np.zeros((0, size + 1))
+    size = X.shape[1] + intercept
+    rows = max(block_rows(size), 2 * size)
+
+    def part(start: int, stop: int) -> Array:
+        table = np.zeros((0, size + 1))
+        for block in row_blocks(start, stop, rows):
+            table = reduce(np.concatenate([table, weighted_table(X, w, z, intercept, block)]))
+        return table
+
+    tables = list(map_rows(part, X.shape[0], 4 * rows))
     if ridge is not None and np.any(ridge):
         root = np.sqrt(ridge)
-        table = np.column_stack([np.diag(root), root * (0.0 if shift is None else shift)])
-    for rows in row_blocks(X):
-        block = X[rows].toarray() if sp.issparse(X) else X[rows]
-        ones = np.ones((block.shape[0], int(intercept)))
-        piece = np.column_stack([block, ones, z[rows]]).astype(float, copy=False)
-        piece *= np.sqrt(w[rows], dtype=float)[:, None]
-        table = np.linalg.qr(np.concatenate([table, piece]), mode="r")
+        tables.append(np.column_stack([np.diag(root), root * (0.0 if shift is None else shift)]))
+    table = reduce(np.concatenate(tables))
     R, c = table[:, :size], table[:, size]
     tolerance = max(DEPENDENT, 10 * float(np.finfo(X.dtype).eps))
     aliased = dependent_columns(R, tolerance, size - 1 if intercept else None)
     coef = np.zeros(size)
     coef[~aliased] = solve_columns(R[:, ~aliased], c)
     return LeastSquares(coef, aliased, R)
+
+
+def weighted_table(X: Design, w: Array, z: Array, intercept: bool, rows: slice) -> Array:
+    """Dense ``sqrt(w) * [X, 1, z]`` of these rows in float64."""
+    block = X[rows].toarray() if sp.issparse(X) else X[rows]
+    ones = np.ones((block.shape[0], int(intercept)))
+    return np.column_stack([block, ones, z[rows]]).astype(float, copy=False) * np.sqrt(w[rows], dtype=float)[:, None]
+
+
+def reduce(table: Array) -> Array:
+    """R factor (square or wide) of a table, orthogonally equivalent to it."""
+    return np.linalg.qr(table, mode="r")
 
 
 def solve_columns(R: Array, c: Array) -> Array:
