@@ -10,10 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from reglm.optimize import rules, schedules
+from reglm.optimize.gradient_descent import gradient_descent
 from reglm.optimize.lbfgs import lbfgs
+from reglm.optimize.newton import newton
 from reglm.optimize.problem import Array, Problem, Result
 from reglm.optimize.progress import Callback, Progress, Stop
 from reglm.optimize.stochastic import finish, stochastic
+from reglm.optimize.trust_region import fisher, newton_cg, trust_newton
 
 Kind = Literal["full", "second-order", "stochastic"]
 
@@ -72,6 +75,11 @@ SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (
         Solver("lbfgs", lbfgs, "full", l1=True, max_iter=1000),
+        Solver("gd", gradient_descent, "full", l1=True, max_iter=1000, tol=1e-5),
+        Solver("newton", newton, "second-order", ("hessian",), max_iter=200, tol=1e-8),
+        Solver("trust-newton", trust_newton, "second-order", ("hessian",), max_iter=200, tol=1e-8),
+        Solver("fisher", fisher, "second-order", ("information",), max_iter=200, tol=1e-8),
+        Solver("newton-cg", newton_cg, "second-order", ("gnp", "hessp"), max_iter=200, tol=1e-7),
         _stochastic("sgd"),
         _stochastic("adagrad"),
         _stochastic("adadelta"),

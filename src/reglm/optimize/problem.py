@@ -68,6 +68,10 @@ class Problem:
         """Total weight of the rows."""
         return float(self.n_rows if self.scale is None else self.scale)
 
+    def l1_mean(self, dtype: np.dtype) -> Array | None:
+        """L1 penalties (P,) of the objective per unit weight."""
+        return None if self.l1 is None else (self.l1 / self.weight).astype(dtype)
+
 
 @dataclass
 class Result:

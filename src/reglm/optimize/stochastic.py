@@ -1,4 +1,4 @@
-"""The epoch loop of the mini-batch solvers, and gradient descent as the same loop with one batch."""
+"""The epoch loop of the mini-batch solvers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def epoch(
     problem = progress.problem
     batch_value_grad: Callable = problem.batch_value_grad  # type: ignore[assignment]  # checked by minimize
     size, clip = settings.batch_size, settings.clip
-    l1 = None if problem.l1 is None else (problem.l1 / problem.weight).astype(theta.dtype)
+    l1 = problem.l1_mean(theta.dtype)
     total = 0.0
     for start in range(0, order.size, size):
         rows = order[start : start + size]
