@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -56,6 +56,12 @@ class Column:
         if self.levels is None or self.coded:
             return [self.name]
         return [f"{self.name}[{level_name(level, self.levels)}]" for level in self.levels[1:]]
+
+
+def column_from_dict(saved: Mapping[str, Any]) -> Column:
+    """Rebuild a column from its fields as JSON has them."""
+    levels = saved["levels"]
+    return Column(**{**saved, "levels": None if levels is None else tuple(levels)})
 
 
 def level_name(level: Level, levels: Sequence[Level]) -> str:

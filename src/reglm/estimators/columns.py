@@ -142,6 +142,19 @@ def numbers(column: Any, name: object) -> Array:
         raise
 
 
+def as_stored(column: Any, values: Array) -> Array:
+    """Give the values (n,) of a numeric column back the integer or boolean type it has."""
+    if _is_pandas(column):
+        from pandas.api import types
+
+        is_bool, is_int = types.is_bool_dtype(column.dtype), types.is_integer_dtype(column.dtype)
+    else:
+        is_bool, is_int = str(column.dtype) == "Boolean", column.dtype.is_integer()
+    if np.isnan(values).any():
+        return values
+    return values.astype(bool if is_bool else np.int64) if is_bool or is_int else values
+
+
 def factor(column: Any, name: object) -> Factor:
     """Return a column (n,) as level codes.
 

@@ -32,6 +32,7 @@ from reglm.estimators.coding import (
     assemble_dense,
     assemble_sparse,
     check_choice,
+    column_from_dict,
     listed,
     pays_sparse,
     read,
@@ -133,6 +134,11 @@ class Design:
         return cls(found, is_sparse=_is_sparse(X), handle_unknown=handle_unknown)
 
     @property
+    def has_intercept(self) -> bool:
+        """Whether the output layer may have a bias; a formula can say no."""
+        return True
+
+    @property
     def n_features_in(self) -> int:
         """Columns of X, those of offset and exposure included."""
         return len(self.columns)
@@ -211,11 +217,8 @@ class Design:
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Design:
         """Rebuild a design from `to_dict`'s result, or from what JSON made of it."""
-        found = []
-        for column in saved["columns"]:
-            levels = column["levels"]
-            found.append(Column(**{**column, "levels": None if levels is None else tuple(levels)}))
-        return cls(tuple(found), saved["named"], saved["is_sparse"], saved["handle_unknown"])
+        found = tuple(column_from_dict(column) for column in saved["columns"])
+        return cls(found, saved["named"], saved["is_sparse"], saved["handle_unknown"])
 
 
 class _Bare(BaseEstimator):
