@@ -102,7 +102,7 @@ def fisher(likelihood: Likelihood, theta: Array, data: Data) -> tuple[Array, Arr
     for rows in blocks(likelihood, data):
         part = data.rows(rows)
         Js = [jacobian(likelihood, theta, part, k) for k in range(likelihood.network.outputs())]
-        s, W = likelihood.working(theta, part)
+        _, s, W = likelihood.working(theta, part)
         for k, Jk in enumerate(Js):
             score -= Jk.T @ s[:, k]
             for m, Jm in enumerate(Js[: k + 1]):
@@ -126,7 +126,7 @@ class GaussNewton:
         self.layout = likelihood.layout
         self.n = data.y.shape[0]
         self.taps = [likelihood.taps(theta, data, seed[None, :]) for seed in np.eye(outputs)]
-        self.W = likelihood.working(theta, data)[1]
+        self.W = likelihood.working(theta, data).information
 
     def _forward(self, taps: list[tuple[Tap, list[Array], Array]], v: dict[str, Array]) -> Array:
         """``J v`` (n,): ``sum_s delta_is . (h_is V + v_b)``."""

@@ -14,10 +14,10 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
-from scipy import sparse
 
 from reglm.compiling import Graph, Tiered, evaluate, function
 from reglm.families import Family, Mean
+from reglm.response import Response, Working
 from reglm.layers import Batch, Scope, SparseRows, Tap, Trace
 from reglm.links import Link
 from reglm.network import Network, linear_predictor
@@ -92,14 +92,25 @@ class Likelihood:
         self.shape_specs = tuple(shape_specs)
         self.layout = Layout([*network.specs(), *self.shape_specs])
         self.buffers = {name: self._cast(value) for name, value in network.buffers().items()}
+        self.response = Response(family, link)
+        self.has_batch_statistics = any(name.endswith("variance") for name in self.buffers)
         self._programs: dict[str, Tiered] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled programs and initialisers stay behind; both are remade from the structure.
+        return {k: v for k, v in self.__dict__.items() if k not in ("_programs", "layout")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.layout = Layout([*self.network.specs(), *self.shape_specs])
+        self._programs = {}
 
     # -- building graphs ------------------------------------------------------------------------------------------
 
     def _cast(self, array: Array) -> Array:
         """Make floats the model's dtype; everything C-contiguous."""
         array = np.asarray(array)
-        return np.ascontiguousarray(array, dtype=self.dtype if array.dtype.kind == "f" else array.dtype)
+        return np.asarray(array, dtype=self.dtype if array.dtype.kind == "f" else array.dtype, order="C")
 
     def symbols(self, *, training: bool = False, per_row: bool = False) -> Symbols:
         """Fresh graph inputs and the linear predictor, offset included."""
@@ -120,13 +131,28 @@ class Likelihood:
             return SparseRows(pt.vector("data", dtype=self.dtype), pt.ivector("indices"), pt.ivector("indptr"))
         return pt.matrix("X", dtype=self.dtype)
 
+    def shape(self, theta: Array) -> dict[str, Array]:
+        """Shape parameters of the family at theta, by their own names."""
+        views = self.layout.views(theta)
+        return {spec.name.removeprefix("family."): views[spec.name] for spec in self.shape_specs}
+
+    def working(self, theta: Array, data: Data, *, observed: bool = False) -> Working:
+        """Objective, score and information about eta at theta."""
+        eta = self.eta(theta, data.X, data.offset)
+        return self.response.working(data.y, eta, data.weights, self.shape(theta), observed=observed)
+
+    def mean_deviance(self, theta: Array, data: Data) -> float:
+        """Weighted mean of the unit deviance."""
+        eta = self.eta(theta, data.X, data.offset)
+        unit = self.response.unit_deviance(data.y, eta, self.shape(theta))
+        return float((data.weights * unit).sum() / data.weights.sum())
+
     def _shape(self, s: Symbols) -> dict[str, TensorVariable]:
         """Shape parameters of the family by their own names."""
         return {spec.name.removeprefix("family."): s.parameters[spec.name] for spec in self.shape_specs}
 
     def _objective(self, s: Symbols) -> TensorVariable:
-        kernel = self.family.kernel(s.y, Mean(self.link, s.eta), **self._shape(s))
-        return -(s.weights * kernel).sum()
+        return -self.family.objective(s.y, Mean(self.link, s.eta), s.weights, **self._shape(s)).sum()
 
     def _program(self, name: str, build: Callable[[], Graph]) -> Tiered:
         if name not in self._programs:

@@ -1,0 +1,93 @@
+"""The penalised objective of a fit as the callables that solvers take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reglm.jacobian import GaussNewton, fisher
+from reglm.likelihood import Data, Likelihood
+from reglm.optimize import Problem
+from reglm.parameters import Array
+
+
+@dataclass(frozen=True)
+class Penalised:
+    """Negative log-likelihood plus ``sum penalty theta^2 / 2``, on given rows.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    data : Data
+        Rows to fit.
+    penalty : ndarray (P,)
+    rng : numpy.random.Generator
+        Draws dropout masks.
+    """
+
+    likelihood: Likelihood
+    data: Data
+    penalty: Array
+    rng: np.random.Generator
+
+    @property
+    def weight(self) -> float:
+        """Total weight."""
+        return float(self.data.weights.sum())
+
+    def _noise(self, rows: int) -> list[Array] | None:
+        """Dropout draws; None (evaluation mode) for networks that train and predict alike."""
+        widths = self.likelihood.network.noise()
+        if not widths and not self.likelihood.has_batch_statistics:
+            return None
+        return [self.rng.random((rows, width), dtype="float32") for width in widths]
+
+    def value_grad(self, theta: Array) -> tuple[float, Array]:
+        """Objective and gradient over all rows."""
+        noise = self._noise(len(self.data.y)) if self.likelihood.has_batch_statistics else None
+        value, gradient = self.likelihood.value_grad(theta, self.data, noise)
+        gradient += self.penalty * theta
+        return value + 0.5 * float(self.penalty @ theta**2), gradient
+
+    def batch_value_grad(self, theta: Array, rows: Array) -> tuple[float, Array]:
+        """Mean objective and gradient per unit weight on some rows."""
+        batch = self.data.rows(rows)
+        value, gradient = self.likelihood.value_grad(theta, batch, self._noise(len(rows)))
+        weight = max(float(batch.weights.sum()), np.finfo(float).tiny)
+        gradient /= weight
+        shrink = self.penalty / self.weight
+        gradient += shrink * theta
+        return value / weight + 0.5 * float(shrink @ theta**2), gradient
+
+    def information(self, theta: Array) -> tuple[Array, Array]:
+        """Gradient and expected information, penalty included."""
+        score, information = fisher(self.likelihood, theta, self.data)
+        return score + self.penalty * theta, information + np.diag(self.penalty)
+
+    def hessian(self, theta: Array) -> Array:
+        """Exact Hessian."""
+        return self.likelihood.hessian(theta, self.data) + np.diag(self.penalty)
+
+    def hessp(self, theta: Array, v: Array) -> Array:
+        """Exact Hessian product."""
+        return self.likelihood.hessp(theta, self.data, v) + self.penalty * v
+
+    def gnp(self, theta: Array):  # noqa: ANN201  (a closure, typed by Problem)
+        """Gauss-Newton product at theta."""
+        product = GaussNewton(self.likelihood, theta, self.data)
+        return lambda v: product(v) + self.penalty * v
+
+    def problem(self, l1: Array | None = None, validation: Data | None = None) -> Problem:
+        """Everything a solver can ask for."""
+        return Problem(
+            value_grad=self.value_grad, n_rows=len(self.data.y), information=self.information, hessian=self.hessian,
+            hessp=self.hessp, gnp=self.gnp, batch_value_grad=self.batch_value_grad, l1=l1, scale=self.weight,
+            monitor=None if validation is None else lambda theta: self.held_out(theta, validation),
+        )  # fmt: skip
+
+    def held_out(self, theta: Array, validation: Data) -> float:
+        """Mean deviance of the validation rows."""
+        moments = self.likelihood.batch_moments(theta, self.data)
+        self.likelihood.buffers.update(moments)
+        return self.likelihood.mean_deviance(theta, validation)

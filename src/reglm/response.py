@@ -1,0 +1,168 @@
+"""A family after a link, evaluated by NumPy at given linear predictors.
+
+Means, deviances, log-densities and the working quantities of scoring, all derived from the family's one log-density.
+Rows are taken in blocks that stay in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from reglm.compiling import evaluate
+from reglm.families import Family, Mean
+from reglm.families.base import Family as Base
+from reglm.links import Link
+from reglm.parameters import Array
+
+BLOCK_ROWS = 16_384
+
+Shape = Mapping[str, Array]
+Formula = Callable[["Inputs"], list[TensorVariable]]
+
+
+class Inputs(NamedTuple):
+    """Graph inputs of a formula."""
+
+    y: TensorVariable
+    eta: TensorVariable
+    weights: TensorVariable
+    phi: TensorVariable
+    mean: Mean
+    shape: dict[str, TensorVariable]
+
+
+class Working(NamedTuple):
+    """What scoring needs: objective, score (n, K) in eta, information (n, K, K) about eta; at dispersion 1."""
+
+    objective: float
+    score: Array
+    information: Array
+
+
+class Response:
+    """Numeric face of a family and its link.
+
+    Parameters
+    ----------
+    family : Family
+    link : Link
+    """
+
+    def __init__(self, family: Family, link: Link) -> None:
+        self.family = family
+        self.link = link
+        self._graphs: dict[tuple[str, str], tuple[list[TensorVariable], list[TensorVariable]]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Response, (self.family, self.link)
+
+    def _graph(
+        self, name: str, formula: Formula, dtype: str, shape: Shape
+    ) -> tuple[list[TensorVariable], list[TensorVariable]]:
+        if (name, dtype) not in self._graphs:
+            y, eta = pt.matrix("y", dtype=dtype), pt.matrix("eta", dtype=dtype)
+            weights, phi = pt.tensor("weights", dtype=dtype, shape=(None, 1)), pt.scalar("phi", dtype=dtype)
+            symbols = {key: pt.tensor(key, dtype=dtype, shape=np.shape(value)) for key, value in shape.items()}
+            inputs = Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols)
+            self._graphs[name, dtype] = ([y, eta, weights, phi, *symbols.values()], formula(inputs))
+        return self._graphs[name, dtype]
+
+    def _run(
+        self, name: str, formula: Formula, eta: Array, y: Array | None, weights: Array | None, phi: float, shape: Shape
+    ) -> list[Array]:
+        """Evaluate a formula block by block and stack the results."""
+        inputs, outputs = self._graph(name, formula, str(eta.dtype), shape)
+        n, dtype = len(eta), eta.dtype
+        y = np.zeros((n, 1), dtype) if y is None else y.astype(dtype, copy=False)
+        weights = np.ones((n, 1), dtype) if weights is None else weights.astype(dtype, copy=False)
+        rest = [np.asarray(phi, dtype), *(np.asarray(value, dtype) for value in shape.values())]
+        parts = []
+        with np.errstate(all="ignore"):  # tails may overflow inside a branch that is not taken
+            for start in range(0, max(n, 1), BLOCK_ROWS):
+                rows = slice(start, start + BLOCK_ROWS)
+                given = dict(zip(inputs, [y[rows], eta[rows], weights[rows], *rest], strict=True))
+                parts.append(evaluate(outputs, given))
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def mean(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006  (never changed)
+        """Return the expected response at eta (n, K): what predictions are."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.response(i.mean, **i.shape)]
+
+        return self._run("mean", formula, eta, None, None, 1.0, shape)[0]
+
+    def location(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
+        """Return the parameter that the family's distribution takes (class probabilities, underlying means)."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.location(i.mean, **i.shape)]
+
+        return self._run("location", formula, eta, None, None, 1.0, shape)[0]
+
+    def variance(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
+        """Variance function at eta, dispersion 1."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.variance(self.family.location(i.mean, **i.shape), **i.shape)]
+
+        return self._run("variance", formula, eta, None, None, 1.0, shape)[0]
+
+    def unit_deviance(self, y: Array, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
+        """Deviance of each entry, (n, K) or (n, 1), unweighted."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.unit_deviance(i.y, i.mean, **i.shape)]
+
+        return self._run("deviance", formula, eta, y, None, 1.0, shape)[0]
+
+    def log_density(
+        self, y: Array, eta: Array, phi: float = 1.0, weights: Array | None = None, shape: Shape = {}  # noqa: B006
+    ) -> Array:  # fmt: skip
+        """Log-density of each entry, (n, K) or (n, 1), at dispersion phi / weights."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.log_density(i.y, i.mean, i.phi, i.weights, **i.shape)]
+
+        return self._run("density", formula, eta, y, weights, phi, shape)[0]
+
+    def working(
+        self, y: Array, eta: Array, weights: Array, shape: Shape = {}, *, observed: bool = False  # noqa: B006
+    ) -> Working:  # fmt: skip
+        """Objective, score and information about eta, weights included.
+
+        Parameters
+        ----------
+        y, eta, weights : arrays (n, Ky), (n, K), (n, 1)
+        shape : mapping
+        observed : bool
+            Observed instead of expected information; also where the family declares no expected one.
+        """
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            information = None if observed else self.family.information(i.y, i.mean, **i.shape)
+            if information is None:
+                information = self.family.curvature(i.y, i.mean, **i.shape)
+            kernel = self.family.objective(i.y, i.mean, i.weights, **i.shape).sum(axis=1)
+            return [kernel, self.family.score(i.y, i.mean, **i.shape), information]
+
+        name = "observed" if observed else "working"
+        kernel, score, information = self._run(name, formula, eta, y, weights, 1.0, shape)
+        score = weights * score
+        if information.ndim == 2:
+            information = information[:, :, None] * np.eye(eta.shape[1], dtype=eta.dtype)
+        return Working(-float(kernel.sum()), score, weights[:, :, None] * information)
+
+
+def has_information(family: Base) -> bool:
+    """Whether a family declares an expected information."""
+    y, eta = pt.matrix("y"), pt.matrix("eta")
+    try:
+        return family.information(y, Mean(family.resolve_link(), eta)) is not None
+    except TypeError:  # shape parameters are needed to write it down, so there is one
+        return True
