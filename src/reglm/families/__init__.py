@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reglm.families.base import Family
+from reglm.families.categorical import Multinomial, Ordinal
+from reglm.families.continuous import Beta, StudentT, Tobit
 from reglm.families.exponential import (
     Bernoulli,
     Binomial,
@@ -18,9 +20,11 @@ from reglm.families.exponential import (
     QuasiPoisson,
 )
 from reglm.families.mean import Mean
+from reglm.families.overdispersed import NegativeBinomial, Tweedie
 
 _CLASSES: tuple[type[Family], ...] = (
     Gaussian, Bernoulli, Binomial, Poisson, Gamma, InverseGaussian, QuasiBinomial, QuasiPoisson,
+    NegativeBinomial, Tweedie, Multinomial, Ordinal, Beta, StudentT, Tobit,
 )  # fmt: skip
 
 __all__ = ["ALIASES", "REGISTRY", "Family", "Mean", "from_dict", "get", *(c.__name__ for c in _CLASSES)]
@@ -30,6 +34,8 @@ REGISTRY: dict[str, type[Family]] = {c.name: c for c in _CLASSES}
 
 ALIASES: dict[str, str] = {
     "normal": "gaussian", "binary": "bernoulli", "inverse.gaussian": "inverse_gaussian",
+    "inversegaussian": "inverse_gaussian", "negbin": "negative_binomial", "nb": "negative_binomial",
+    "categorical": "multinomial", "t": "student_t", "student": "student_t",
     "quasi_binomial": "quasibinomial", "quasi_poisson": "quasipoisson",
 }  # fmt: skip
 """Other names of the same families."""

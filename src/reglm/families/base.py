@@ -9,6 +9,9 @@ whose dispersion is estimated and multiply the log-density in the others.
 shape : the family's own parameters (negative binomial alpha, ...), by name, on the unconstrained scale in
 which solvers see them: positive ones as logarithms.
 
+Signatures here say ``*_, **shape``; a family puts the names of its own shape parameters there, and those that
+it does not estimate default to None.
+
 The log-density is ``kernel(y, mean) / phi + base(y, phi)``. The kernel holds all that depends on the mean or
 on an estimated shape parameter, so the base takes no part in a fit.
 """
@@ -54,8 +57,8 @@ class Family(ABC):
         Admissible links; "power" admits every power.
     default_link : str
     canonical_link : str or None
-    dispersion : {"fixed", "estimated"}
-        "fixed" at 1, or estimated after the means.
+    intercept : bool
+        False where the shape parameters already hold the level of eta.
     likelihood : bool
         False for quasi families, which claim no density.
     remedy : str
@@ -68,13 +71,13 @@ class Family(ABC):
     links: ClassVar[tuple[str, ...]]
     default_link: ClassVar[str]
     remedy: ClassVar[str]
-    dispersion: ClassVar[str] = "fixed"
+    intercept: ClassVar[bool] = True
     likelihood: ClassVar[bool] = True
 
     # -- the log-density -----------------------------------------------------------------------------
 
     @abstractmethod
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Part of the log-density at phi = 1 that any parameter enters, (n, K) or (n, 1)."""
 
     @abstractmethod
@@ -82,7 +85,7 @@ class Family(ABC):
         """Rest of the log-density: free of the mean and of estimated shape parameters."""
 
     def log_density(
-        self, y: Variable, mean: Mean, phi: Variable = 1.0, weights: Variable = 1.0, **shape: Variable
+        self, y: Variable, mean: Mean, phi: Variable = 1.0, weights: Variable = 1.0, *_: Any, **shape: Any
     ) -> Variable:
         """Log-density of each entry of y, (n, K) or (n, 1).
 
@@ -95,56 +98,57 @@ class Family(ABC):
         weights : variable (n, 1)
             Positive.
         **shape : variables
+            The family's shape parameters, by name.
         """
         kernel = self.kernel(y, mean, **shape)
         if self.dispersion == "fixed":
             return weights * (kernel + self.base(y, 1.0))
         return kernel * (weights / phi) + self.base(y, phi / weights)
 
-    def objective(self, y: Variable, mean: Mean, weights: Variable, **shape: Variable) -> Variable:
+    def objective(self, y: Variable, mean: Mean, weights: Variable, *_: Any, **shape: Any) -> Variable:
         """Log-density at phi = 1 up to terms that no parameter enters: what a fit maximises the sum of."""
         return weights * self.kernel(y, mean, **shape)
 
     # -- derived quantities --------------------------------------------------------------------------
 
-    def saturated(self, y: Variable, **shape: Variable) -> Variable:
+    def saturated(self, y: Variable, *_: Any, **shape: Any) -> Variable:
         """Largest kernel that any mean reaches, entry by entry: that of mu = y."""
         return self.kernel(y, Mean.at(y), **shape)
 
-    def unit_deviance(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def unit_deviance(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Twice the distance of the kernel from its saturated value (McCullagh & Nelder 1989, 2.3)."""
         return 2 * (self.saturated(y, **shape) - self.kernel(y, mean, **shape))
 
-    def score(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def score(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Differentiate the kernel in eta, (n, K)."""
         return slope(self.kernel(y, mean, **shape), mean.eta)
 
-    def curvature(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def curvature(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Observed information about eta at phi = 1, (n, K), for families whose columns are independent."""
         return -slope(self.score(y, mean, **shape), mean.eta)
 
     @abstractmethod
-    def information(self, y: Variable, mean: Mean, **shape: Variable) -> Variable | None:
+    def information(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable | None:
         """Return the expected information about eta at phi = 1: (n, K), or (n, K, K) if columns are coupled.
 
         None where only the observed information is offered.
         """
 
     @abstractmethod
-    def variance(self, mu: Variable, **shape: Variable) -> Variable:
+    def variance(self, mu: Variable, *_: Any, **shape: Any) -> Variable:
         """Variance of an entry of y at phi = 1, as a function of `location`."""
 
     # -- from eta to what is predicted and drawn -----------------------------------------------------
 
-    def location(self, mean: Mean, **shape: Variable) -> Variable:
+    def location(self, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Parameter that `simulate`, `distribution` and `variance` take: the mean, or class probabilities."""
         return mean.value
 
-    def response(self, mean: Mean, **shape: Variable) -> Variable:
+    def response(self, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Return the expected response, which is what predictions are."""
         return self.location(mean, **shape)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, *_: Any, **shape: Any) -> Any:
         """Frozen `scipy.stats` distribution of the entries of y, for quantiles, intervals and draws.
 
         Raises
@@ -155,7 +159,7 @@ class Family(ABC):
         raise ValueError(f"family {self.name!r} has no distribution function; kind='quantile' needs one.")
 
     def simulate(
-        self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array
+        self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1, *_: Any, **shape: Any
     ) -> Array:
         """Draw responses, encoded as the family says.
 
@@ -193,7 +197,7 @@ class Family(ABC):
         """Shape parameters to estimate, with starts taken from the data."""
         return ()
 
-    def natural(self, **shape: Array) -> dict[str, Array]:
+    def natural(self, *_: Any, **shape: Any) -> dict[str, Array]:
         """Shape parameters as users know them, fixed ones included: ``log_alpha`` becomes ``alpha``."""
         return {}
 
@@ -216,6 +220,11 @@ class Family(ABC):
             raise ValueError(f"y[{row}] = {value:g}: family {self.name!r} needs {wanted}. {self.remedy}")
 
     # -- links and identity --------------------------------------------------------------------------
+
+    @property
+    def dispersion(self) -> str:
+        """``"fixed"`` at 1, or ``"estimated"`` after the means."""
+        return "fixed"
 
     @property
     def canonical_link(self) -> str | None:
@@ -255,16 +264,16 @@ class ExponentialDispersion(Family):
     without the 0 / 0 that ``(dmu / deta)^2 / V`` becomes in the tails.
     """
 
-    def canonical_parameter(self, mean: Mean, **shape: Variable) -> Variable:
+    def canonical_parameter(self, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """Differentiate the kernel in y, taken at y = 0."""
         y = pt.zeros_like(mean.eta)
         return slope(self.kernel(y, mean, **shape), y)
 
-    def information(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def information(self, y: Variable, mean: Mean, *_: Any, **shape: Any) -> Variable:
         """``size (dmu / deta) (dtheta / deta)``, (n, K)."""
         theta = self.canonical_parameter(mean, **shape)
         return self.size(y) * slope(mean.value, mean.eta) * slope(theta, mean.eta)
 
-    def variance(self, mu: Variable, **shape: Variable) -> Variable:
+    def variance(self, mu: Variable, *_: Any, **shape: Any) -> Variable:
         """Return V(mu), (n, K)."""
         return 1 / slope(self.canonical_parameter(Mean(IDENTITY, mu), **shape), mu)

@@ -16,6 +16,7 @@ from reglm.families.base import ExponentialDispersion, Number
 from reglm.families.mean import Mean
 from reglm.links.forms import like
 from reglm.links.record import CLOSED_UNIT, NON_NEGATIVE, POSITIVE, REAL, UNIT, Variable
+from reglm.ops.gamma import log_gamma
 from reglm.parameters import Array
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -35,7 +36,7 @@ class Gaussian(ExponentialDispersion):
     remedy = "Drop or impute such rows."
     dispersion = "estimated"
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``-(y - mu)^2 / 2``."""
         return -((y - mean.value) ** 2) / 2
 
@@ -43,7 +44,7 @@ class Gaussian(ExponentialDispersion):
         """``-log(2 pi phi) / 2``."""
         return -(pt.log(phi) + like(LOG_TWO_PI, y)) / 2 + pt.zeros_like(y)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Return the normal."""
         from scipy import stats
 
@@ -62,7 +63,7 @@ class Bernoulli(ExponentialDispersion):
     canonical_link = "logit"
     remedy = "Code the classes as 0 and 1; for counts out of a total use family='binomial'."
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``y log mu + (1 - y) log(1 - mu)``."""
         return mean.log_mass(y, 1 - y)
 
@@ -70,7 +71,7 @@ class Bernoulli(ExponentialDispersion):
         """Zero."""
         return pt.zeros_like(y)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Bernoulli."""
         from scipy import stats
 
@@ -93,32 +94,30 @@ class Binomial(Bernoulli):
     support = NON_NEGATIVE
     remedy = "Give two columns, successes and failures; for one column of 0 and 1 use 'bernoulli'."
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``s log mu + f log(1 - mu)``, (n, 1)."""
         return mean.log_mass(y[:, :1], y[:, 1:])
 
     def base(self, y: Variable, phi: Variable) -> Variable:
         """Logarithm of the binomial coefficient, (n, 1)."""
         s, f = y[:, :1], y[:, 1:]
-        return pt.gammaln(s + f + 1) - pt.gammaln(s + 1) - pt.gammaln(f + 1)
+        return log_gamma(s + f + 1) - log_gamma(s + 1) - log_gamma(f + 1)
 
-    def saturated(self, y: Variable, **shape: Variable) -> Variable:
+    def saturated(self, y: Variable) -> Variable:
         """Kernel at mu = s / (s + f)."""
         return self.kernel(y, Mean.at(self.observed(y)))
 
-    def canonical_parameter(self, mean: Mean, **shape: Variable) -> Variable:
+    def canonical_parameter(self, mean: Mean) -> Variable:
         """Canonical parameter of one trial."""
         return Bernoulli().canonical_parameter(mean)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Binomial, of the successes."""
         from scipy import stats
 
         return stats.binom(np.asarray(size).astype(int), mu)
 
-    def simulate(
-        self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array
-    ) -> Array:
+    def simulate(self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1) -> Array:
         """Successes and failures, (n, 2)."""
         successes = self.distribution(mu, phi, size).rvs(random_state=rng)
         return np.hstack([successes, size - successes]).astype(float)
@@ -174,15 +173,15 @@ class Poisson(ExponentialDispersion):
     canonical_link = "log"
     remedy = "Counts cannot be negative; look for codes of missing values such as -1 or -999."
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``y log mu - mu``."""
         return y * mean.log - mean.value
 
     def base(self, y: Variable, phi: Variable) -> Variable:
         """``-log y!``."""
-        return -pt.gammaln(y + 1)
+        return -log_gamma(y + 1)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Poisson."""
         from scipy import stats
 
@@ -214,16 +213,16 @@ class Gamma(ExponentialDispersion):
     remedy = "Model zeros apart, or use family='tweedie', which has a point mass at zero."
     dispersion = "estimated"
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``-y / mu - log mu``."""
         return -y * mean.power(-1) - mean.log
 
     def base(self, y: Variable, phi: Variable) -> Variable:
         """Return ``a log(a y) - log y - log Gamma(a)`` with a = 1 / phi."""
         a = pt.zeros_like(y) + 1 / phi
-        return a * pt.log(a * y) - pt.log(y) - pt.gammaln(a)
+        return a * pt.log(a * y) - pt.log(y) - log_gamma(a)
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Gamma of shape 1 / phi."""
         from scipy import stats
 
@@ -242,7 +241,7 @@ class InverseGaussian(ExponentialDispersion):
     remedy = "Responses must be positive; model zeros apart."
     dispersion = "estimated"
 
-    def kernel(self, y: Variable, mean: Mean, **shape: Variable) -> Variable:
+    def kernel(self, y: Variable, mean: Mean) -> Variable:
         """``-y / (2 mu^2) + 1 / mu``."""
         return mean.power(-1) - y * mean.power(-2) / 2
 
@@ -250,7 +249,7 @@ class InverseGaussian(ExponentialDispersion):
         """``-1 / (2 phi y) - log(2 pi phi y^3) / 2``."""
         return -1 / (2 * phi * y) - (like(LOG_TWO_PI, y) + pt.log(phi) + 3 * pt.log(y)) / 2
 
-    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
         """Inverse Gaussian; SciPy's parameters are mu phi and the scale 1 / phi."""
         from scipy import stats
 

@@ -8,12 +8,13 @@ import pytensor.tensor as pt
 
 from reglm import ops
 from reglm.links import Link
+from reglm.links.forms import like
 from reglm.links.record import Variable
 
 
 def _guarded(x: Variable) -> Variable:
-    """Return x where it is positive and 1 elsewhere, so that 0 log 0 comes out as 0."""
-    return pt.switch(pt.gt(x, 0), x, 1)
+    """Return x where it is positive and next to nothing elsewhere, so that 0 log 0 comes out as 0."""
+    return pt.switch(pt.gt(x, 0), x, like(1e-30, x))
 
 
 SATURATED = Link(
@@ -22,7 +23,7 @@ SATURATED = Link(
     log_inverse=lambda mu: pt.log(_guarded(mu)),
     log1m_inverse=lambda mu: pt.log(_guarded(1 - mu)),
     power_inverse=lambda mu, k: mu**k,
-    note="mu = y; a logarithm of zero stands beside a factor of zero and counts as zero",
+    note="mu = y; a logarithm of zero stands beside a factor of zero",
 )
 
 

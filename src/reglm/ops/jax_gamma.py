@@ -33,8 +33,8 @@ def _tweedie(op: TweedieSeries, node: Any = None, **kwargs: Any) -> Callable:
     import numpy as np
 
     def host(y: Any, phi: Any, p: Any) -> np.ndarray:
-        flat = (np.ravel(v).astype(float) for v in (y, phi))
-        return tweedie_series(*flat, float(p)).reshape(6, *np.shape(y)).astype(y.dtype)
+        out = tweedie_series(np.ravel(y).astype(float), np.ravel(phi).astype(float), float(p))
+        return out.reshape(6, *np.shape(y)).astype(y.dtype)
 
     def tweedie(y: Any, phi: Any, p: Any) -> tuple[Any, ...]:
         out = jax.pure_callback(host, jax.ShapeDtypeStruct((6, *y.shape), y.dtype), y, phi, p)

@@ -20,13 +20,13 @@ VERSION = 0
 
 
 @numba_njit(error_model="numpy")
-def log_gamma(x):
+def log_gamma(x: float) -> float:
     """Return log Gamma(x) for x > 0."""
     return math.lgamma(x)
 
 
 @numba_njit(error_model="numpy")
-def digamma(x):
+def digamma(x: float) -> float:
     """Return its derivative: recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.18)."""
     if not x > 0:
         return np.nan
@@ -42,7 +42,7 @@ def digamma(x):
 
 
 @numba_njit(error_model="numpy")
-def trigamma(x):
+def trigamma(x: float) -> float:
     """Return its second derivative, likewise (Abramowitz & Stegun 6.4.12)."""
     if not x > 0:
         return np.nan
@@ -58,7 +58,7 @@ def trigamma(x):
 
 
 @numba_njit(error_model="numpy")
-def series(y, phi, p, out):
+def series(y: float, phi: float, p: float, out: np.ndarray) -> None:
     """Sum the Tweedie series at one y > 0 into out (6,), outwards from its largest term."""
     a, a1, a2 = (2 - p) / (p - 1), -1 / (p - 1) ** 2, 2 / (p - 1) ** 3
     ratio = math.log(y / (p - 1)) - math.log(phi)
@@ -113,7 +113,7 @@ for _op_type, _form in {
 @register_funcify_default_op_cache_key(TweedieSeries)
 def _tweedie(op: TweedieSeries, node: Any = None, **kwargs: Any) -> Callable:
     @numba_njit(error_model="numpy")
-    def tweedie(y, phi, p):
+    def tweedie(y: Any, phi: Any, p: Any) -> tuple[Any, ...]:
         n, m = y.shape
         out = np.zeros((6, n, m), y.dtype)
         row = np.empty(6)

@@ -31,12 +31,12 @@ class TweedieSeries(Op):
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
         y, phi, p = inputs
-        flat = (np.ravel(v).astype(float) for v in (y, phi))
-        for cell, values in zip(outputs, tweedie_series(*flat, float(p)), strict=True):
+        derivatives = tweedie_series(np.ravel(y).astype(float), np.ravel(phi).astype(float), float(p))
+        for cell, values in zip(outputs, derivatives, strict=True):
             cell[0] = values.reshape(y.shape).astype(y.dtype)
 
     def infer_shape(self, *context: Any) -> list:
-        """Six times the shape of y; called with (fgraph, node, shapes) by PyTensor 2 and (node, shapes) by 3."""
+        """Six times the shape of y; PyTensor 2 passes (fgraph, node, shapes), 3 (node, shapes)."""
         return [context[-1][0]] * 6
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:

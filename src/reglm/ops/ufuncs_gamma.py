@@ -21,10 +21,10 @@ def trigamma(x: Array) -> Array:
 def tweedie_series(y: Array, phi: Array, p: float) -> Array:
     """Return ``log a(y, phi, p)`` and its derivatives for 1 < p < 2 (Dunn & Smyth 2005).
 
-    The density is ``a exp((y mu^(1-p) / (1-p) - mu^(2-p) / (2-p)) / phi)`` with ``a = sum_j W_j / y``, j = 1,
-    2, ... The terms are log-concave in j around ``y^(2-p) / (phi (2-p))``. Where their spread is small all of
-    them are summed. Where it is large they are a smooth function of j, and the trapezoidal rule with a step of
-    a sixth of the spread is exact to far below rounding.
+    The density is ``a exp((y mu^(1-p) / (1-p) - mu^(2-p) / (2-p)) / phi)`` with ``a = sum_j W_j / y``,
+    j = 1, 2, ... The terms are log-concave in j around ``y^(2-p) / (phi (2-p))``. Where their spread is small
+    all of them are summed. Where it is large they are a smooth function of j, and the trapezoidal rule with a
+    step of a sixth of the spread is exact to far below rounding.
 
     Parameters
     ----------
