@@ -160,7 +160,10 @@ def too_large(fit: Fit) -> str:
 def _hint(fit: Fit) -> str:
     if fit.is_linear:
         return ""
-    return ": the point is no strict optimum, or hidden units are redundant; try fewer units, a penalty or n_init"
+    return (
+        ": the point is no strict optimum, or hidden units are redundant; "
+        "try fewer units, a penalty or a larger n_init"
+    )
 
 
 def _rank_notes(fit: Fit, kept: Array) -> list[str]:

@@ -9,7 +9,6 @@ from reglm.record import Fit
 
 NEAR_BEST = 1e-2
 """Restarts within this many units of log-likelihood of the best one count as having reached it."""
-METHODS = {"pearson": "Pearson", "deviance": "deviance", "ml": "ML", "fixed": "fixed", "given": "given"}
 
 
 def network_name(fit: Fit) -> str:
@@ -33,6 +32,12 @@ def restarts_at_best(fit: Fit) -> int:
     return int(np.sum(objectives <= np.nanmin(objectives) + tolerance)) if len(objectives) else 0
 
 
+def method_name(fit: Fit) -> str:
+    """Name the method by which the dispersion was had, as it is written."""
+    method = fit.dispersion_method
+    return "ML" if method == "ml" else method.replace("pearson", "Pearson")
+
+
 def likelihood_note(fit: Fit) -> str:
     """Say at which dispersion the log-likelihood was taken; empty if there is none to choose."""
     family = fit.likelihood.family
@@ -42,7 +47,7 @@ def likelihood_note(fit: Fit) -> str:
         return ""
     if family.name == "gaussian":
         return "Log-likelihood, AIC and BIC are taken at the maximum-likelihood dispersion RSS / n."
-    return f"Log-likelihood, AIC and BIC are taken at the {METHODS[fit.dispersion_method]} dispersion."
+    return f"Log-likelihood, AIC and BIC are taken at the {method_name(fit)} dispersion."
 
 
 def penalty_notes(fit: Fit) -> list[str]:
@@ -53,8 +58,8 @@ def penalty_notes(fit: Fit) -> list[str]:
             values = np.unique(penalty[penalty > 0])
             size = f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
             found.append(
-                f"{name} = {size} on {np.count_nonzero(penalty)} of {penalty.size} parameters, for the columns "
-                "of X as given (not standardised); biases and shape parameters are free."
+                f"{name} = {size} on {np.count_nonzero(penalty)} of {penalty.size} parameters, for the "
+                "columns of X as given (not standardised); biases and shape parameters are free."
             )
     return found
 
@@ -64,8 +69,8 @@ def fit_notes(fit: Fit) -> list[str]:
     found = [likelihood_note(fit), *penalty_notes(fit)]
     if not fit.converged and fit.at_optimum:
         found.append(f"NOT CONVERGED: {fit.message}")
-    if fit.balanced:
-        found.append("The intercept was refitted so that fitted and observed totals agree.")
+    if fit.balanced and not fit.is_linear:
+        found.append("The intercept was refitted at the end, so that fitted and observed totals agree.")
     if fit.freq_weights:
         found.append("Weights are repetitions: observations and degrees of freedom count weights, not rows.")
     return [note for note in found if note]

@@ -1,7 +1,7 @@
 """Informations of a fit and their inverse factors.
 
 A factor F has ``F F' = H^-1`` for the information H of the objective at dispersion 1, penalty included.
-Factors keep the condition number at that of J, where J'J would square it (Golub & Van Loan 2013, section 5.3).
+Factors keep the condition number at that of J; J'J would square it (Golub & Van Loan 2013, section 5.3).
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from reglm.inference.summary import Summary
 
+ONE_RESPONSE = frozenset({"multinomial", "ordinal"})
+"""Families whose columns of y are the classes of one response."""
+
 
 class Results:
     """Estimates, standard errors and measures of fit of a recursive GLM.
@@ -145,8 +148,10 @@ class Results:
 
     @property
     def df_resid(self) -> float:
-        """Observations minus estimated parameters."""
-        return self.nobs - self.rank
+        """Observed numbers minus estimated parameters; a row of several independent responses holds several."""
+        likelihood = self.fit.likelihood
+        columns = 1 if likelihood.family.name in ONE_RESPONSE else likelihood.network.outputs()
+        return columns * self.nobs - self.rank
 
     @property
     def df_model(self) -> int:
@@ -162,6 +167,11 @@ class Results:
     def deviance(self) -> float:
         """Deviance at dispersion 1."""
         return self.fit.deviance
+
+    @property
+    def pearson_chi2(self) -> float:
+        """Sum of squared Pearson residuals at dispersion 1."""
+        return float(self.fit.details.get("pearson", np.nan))
 
     @property
     def null_deviance(self) -> float:

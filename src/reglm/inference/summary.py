@@ -1,10 +1,10 @@
-"""The summary of a fit: how it was obtained, how good it is, and its coefficients, as statsmodels sets them."""
+"""The summary of a fit: how it was obtained, how good it is, and its coefficients, as in statsmodels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reglm.inference.describe import METHODS, fit_notes, network_name, restarts_at_best
+from reglm.inference.describe import fit_notes, method_name, network_name, restarts_at_best
 from reglm.inference.tables import Summary, number
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _measures(results: Results) -> list[tuple[str, str]]:
         ("BIC", number(results.bic)),
         ("Deviance", number(results.deviance)),
         ("D2", f"{results.d2:.4f}"),
-        ("Dispersion", f"{number(fit.dispersion)} ({METHODS[fit.dispersion_method]})"),
+        ("Dispersion", f"{number(fit.dispersion)} ({method_name(fit)})"),
     ]
 
 

@@ -6,12 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 
 from reglm import families
-from reglm.compiling import evaluate
 from reglm.families import Family
+from reglm.fitting.intercept import fit_intercept
 from reglm.links import Link
 from reglm.parameters import Array
 from reglm.response import Response
@@ -148,24 +147,12 @@ def null_mean(
     f = families.get(family)
     y = _matrix(y, "y")
     observed = np.asarray(f.observed(y))
-    w = np.ones(len(y)) if sample_weight is None else _weights(sample_weight)
+    w = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float).ravel()
     average = np.average(
         observed, axis=0, weights=np.broadcast_to((w * np.ravel(f.size(y)))[:, None], observed.shape)
     )
     if offset is None:
         return np.broadcast_to(average, observed.shape).copy()
-    shift = _matrix(offset, "offset")
+    shift = np.broadcast_to(_matrix(offset, "offset"), (len(y), f.outputs(y)))
     response = Response(f, f.resolve_link(link))
-    mu = response.link.forward
-    if mu is None or observed.shape[1] > 1:
-        raise ValueError(
-            "a null model with an offset needs one response column and a link that has an inverse."
-        )
-    symbol = families.base.pt.dvector()
-    start = evaluate([mu(symbol)], {symbol: average})[0].item() - float(np.average(shift[:, 0], weights=w))
-
-    def deviance(intercept: float) -> float:
-        return float(np.average(response.unit_deviance(y, intercept + shift)[:, 0], weights=w))
-
-    found = minimize_scalar(deviance, bracket=(start - 0.5, start + 0.5), tol=1e-12)
-    return response.mean(found.x + shift)
+    return response.mean(fit_intercept(response, y, w[:, None], shift, {}).value + shift)
