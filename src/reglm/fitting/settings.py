@@ -11,6 +11,7 @@ import numpy as np
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize import SOLVERS
 from reglm.parameters import Array
+from reglm.response import has_information
 
 LARGE = 2_000_000_000
 """Rows times parameters beyond which a network is fitted by mini-batches."""
@@ -67,7 +68,7 @@ def choose_solver(settings: Settings, likelihood: Likelihood, data: Data) -> str
     if len(likelihood.network.chain.layers) == 1:
         if settings.l1 > 0 or size > 5_000:
             return "lbfgs"
-        if likelihood.network.outputs() == 1 and not likelihood.shape_specs and likelihood.has_information:
+        if likelihood.network.outputs() == 1 and not likelihood.shape_specs and has_information(likelihood.family):
             return "irls"
         return "newton" if size <= NEWTON_PARAMETERS else "lbfgs"
     return "adam" if len(data.y) * size > LARGE else "lbfgs"
@@ -87,11 +88,6 @@ def _checked(settings: Settings, likelihood: Likelihood) -> str:
     if likelihood.network.noise() and not stochastic:
         raise ValueError(f"dropout draws new masks for each mini-batch, which solver={solver!r} cannot use; use 'adam'.")
     return solver
-
-
-def is_stochastic(solver: str) -> bool:
-    """Whether a solver works on mini-batches."""
-    return solver in SOLVERS and SOLVERS[solver].kind == "stochastic"
 
 
 def split_rows(n: int, fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:

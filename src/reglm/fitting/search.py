@@ -1,0 +1,144 @@
+"""Find theta: scoring for linear predictors, restarted searches for networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from reglm.fitting.intercept import starting_eta
+from reglm.fitting.objective import Penalised
+from reglm.fitting.rescale import Scaling
+from reglm.fitting.settings import NEWTON_PARAMETERS, Settings, minimise_options
+from reglm.likelihood import Data, Likelihood
+from reglm.optimize import SOLVERS, minimize
+from reglm.optimize.irls import irls
+from reglm.optimize.problem import Result
+from reglm.parameters import Array
+from reglm.record import Restart
+
+POLISH_OPERATIONS = 50_000_000
+"""Rows times squared parameters up to which "auto" ends a search by exact Newton steps."""
+
+
+@dataclass
+class Found:
+    """The best point of a search, on the scale the search worked on."""
+
+    result: Result
+    solver: str
+    restarts: list[Restart]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def score_linear(likelihood: Likelihood, data: Data, penalty: Array, settings: Settings, null: Array) -> Found:
+    """Fit one linear predictor by iteratively reweighted least squares, on X as given.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Without hidden layers; ``theta`` is the coefficients, then the intercept if there is one.
+    data : Data
+    penalty : ndarray (P,)
+    settings : Settings
+    null : ndarray (1,)
+        Intercept of the null model.
+    """
+    response, offset = likelihood.response, data.offset[:, 0]
+    has_bias = "output.b" in likelihood.layout.slices
+
+    def rows(eta: Array) -> tuple[float, Array, Array]:
+        found = response.working(data.y, (eta + offset)[:, None], data.weights)
+        return found.objective, found.score[:, 0], found.information[:, 0, 0]
+
+    start = np.zeros(likelihood.layout.size)
+    if settings.start is not None:
+        start = settings.start
+    elif has_bias:
+        start[-1] = null[0]
+    elif likelihood.link.eta_domain.contains(np.zeros(1))[0]:
+        pass
+    else:
+        target = starting_eta(response, data.y, 1)[:, 0] - offset
+        start = np.linalg.lstsq(np.asarray(data.X @ np.eye(data.X.shape[1])), target, rcond=None)[0]
+    options = {"max_iter": settings.max_iter or 100} | ({} if settings.tol is None else {"tol": settings.tol})
+    result = irls(
+        data.X, rows, start, intercept=has_bias, l2=penalty if penalty.any() else None, callback=settings.callback, **options
+    )
+    details = {"aliased": result.aliased, "condition": result.condition, "method": result.method}
+    return Found(result, "irls", [Restart(result.value, result.converged, result.n_iter)], details)
+
+
+def starts(
+    likelihood: Likelihood, scaling: Scaling, null: Array, settings: Settings, seeds: list[np.random.SeedSequence]
+) -> list[Array]:
+    """Start values (P,) for each seed; a warm start replaces the first."""
+    found = []
+    for i, seed in enumerate(seeds):
+        if i == 0 and settings.start is not None:
+            found.append(scaling.from_raw(settings.start))
+            continue
+        theta = likelihood.layout.start(np.random.default_rng(seed)).astype(likelihood.dtype)
+        views = likelihood.layout.views(theta)
+        if "output.b" in views:
+            views["output.b"][:] = null
+        if len(likelihood.network.chain.layers) == 1:
+            views["output.W"][:] = 0.0
+        found.append(theta)
+    return found
+
+
+def one_search(
+    penalised: Penalised, l1: Array | None, validation: Data | None, settings: Settings, solver: str, theta: Array,
+    seed: np.random.SeedSequence,
+) -> Result:  # fmt: skip
+    """Run a solver from one start."""
+    rng = np.random.default_rng(seed.spawn(1)[0])
+    problem = Penalised(penalised.likelihood, penalised.data, penalised.penalty, rng).problem(l1, validation)
+    return minimize(problem, theta, solver, callback=settings.callback, **minimise_options(settings, rng))
+
+
+def search(
+    likelihood: Likelihood, data: Data, validation: Data | None, penalty: Array, l1: Array | None, settings: Settings,
+    solver: str, theta0s: list[Array], seeds: list[np.random.SeedSequence],
+) -> Found:  # fmt: skip
+    """Search from every start and keep the best point; an interrupt keeps the best so far."""
+    penalised = Penalised(likelihood, data, penalty, np.random.default_rng(0))
+    tasks = [(penalised, l1, validation, settings, solver, theta, seed) for theta, seed in zip(theta0s, seeds, strict=True)]
+    results: list[Result] = []
+    if settings.n_jobs not in (None, 1) and len(tasks) > 1:
+        results = Parallel(n_jobs=settings.n_jobs)(delayed(one_search)(*task) for task in tasks)
+    else:
+        for task in tasks:
+            results.append(one_search(*task))
+            if results[-1].interrupted:
+                break
+    best = min(results, key=lambda r: r.value if np.isfinite(r.value) else np.inf)
+    if validation is None and settings.solver == "auto" and l1 is None and _polishable(likelihood, data, solver, best):
+        best = polish(penalised, best)
+    return Found(best, solver, [Restart(r.value, r.converged, r.n_iter) for r in results])
+
+
+def _polishable(likelihood: Likelihood, data: Data, solver: str, best: Result) -> bool:
+    P = likelihood.layout.size
+    small = P <= NEWTON_PARAMETERS and len(data.y) * P * P <= POLISH_OPERATIONS
+    return solver == "lbfgs" and small and not best.interrupted and likelihood.dtype == "float64"
+
+
+def polish(penalised: Penalised, best: Result) -> Result:
+    """End a search by exact Newton steps; kept only if the objective does not rise."""
+    end = minimize(penalised.problem(), best.theta, "newton", max_iter=50, tol=1e-10)
+    if not (np.isfinite(end.value) and end.value <= best.value):
+        return best
+    end.n_iter += best.n_iter
+    end.history = {key: best.history.get(key, []) + values for key, values in end.history.items()}
+    if best.converged and not end.converged:
+        end.status, end.message = best.status, best.message
+    return end
+
+
+def is_stochastic(solver: str) -> bool:
+    """Whether a solver works on mini-batches."""
+    return solver in SOLVERS and SOLVERS[solver].kind == "stochastic"
