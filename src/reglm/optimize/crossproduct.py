@@ -7,6 +7,7 @@ No n x p copy is made: a block of ``sqrt(w) * X`` is formed in a scratch array a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +19,7 @@ BLOCK_BYTES = 1 << 19
 MIN_BLOCK_ROWS = 256
 KERNEL_PAYS = 20_000_000
 
-Design = Array | sp.csr_array | sp.csr_matrix
+Design: TypeAlias = "np.ndarray | sp.csr_array | sp.csr_matrix"
 
 
 def block_rows(columns: int) -> int:

@@ -136,7 +136,7 @@ def weighted_table(X: Design, w: Array, z: Array, intercept: bool, rows: slice) 
 
 def reduce(table: Array) -> Array:
     """R factor (square or wide) of a table, orthogonally equivalent to it."""
-    return np.linalg.qr(table, mode="r")
+    return np.asarray(np.linalg.qr(table, mode="r"))
 
 
 def solve_columns(R: Array, c: Array) -> Array:

@@ -77,7 +77,7 @@ SOLVERS: dict[str, Solver] = {
         Solver("lbfgs", lbfgs, "full", l1=True, max_iter=1000),
         Solver("gd", gradient_descent, "full", l1=True, max_iter=1000, tol=1e-5),
         Solver("newton", newton, "second-order", ("hessian",), max_iter=200, tol=1e-8),
-        Solver("trust-newton", trust_newton, "second-order", ("hessian",), max_iter=200, tol=1e-8),
+        Solver("trust-newton", trust_newton, "second-order", ("hessian", "hessp"), max_iter=200, tol=1e-8),
         Solver("fisher", fisher, "second-order", ("information",), max_iter=200, tol=1e-8),
         Solver("newton-cg", newton_cg, "second-order", ("gnp", "hessp"), max_iter=200, tol=1e-7),
         _stochastic("sgd"),

@@ -18,6 +18,7 @@ import numpy as np
 from reglm.optimize.problem import Array, soft_threshold
 
 BLOCK = 32768
+KERNEL_PAYS = 30_000_000  # parameter updates, after which loading the compiled kernel pays
 
 
 @dataclass
@@ -177,7 +178,8 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rul
     """Adam (Kingma & Ba 2015).
 
     The accumulators hold ``m / (1 - beta1)`` and ``v / (1 - beta2)``, and the bias corrections are folded into
-    two scalars, which saves a third of the passes.
+    two scalars, which saves a third of the passes. A compiled kernel with the same bits takes over once enough
+    has been updated.
     """
 
     def step(state: State, theta: Array, gradient: Array, rate: float, l1: Array | None) -> None:
@@ -185,21 +187,35 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rul
         to_second = math.sqrt((1 - beta2) / (1 - beta2**state.count))
         scaled = rate * (1 - beta1) / (1 - beta1**state.count) / to_second
         small = epsilon / to_second
-        for work, x, g, m, v in blocks(state, theta, gradient, *state.vectors):
-            m *= beta1
-            m += g
-            np.multiply(g, g, out=work)
-            v *= beta2
-            v += work
-            np.sqrt(v, out=work)
-            work += small
-            np.divide(m, work, out=work)
-            work *= scaled
-            x -= work
+        compiled = state.count * theta.size > KERNEL_PAYS
+        (adam_compiled if compiled else adam_blocks)(state, theta, gradient, (beta1, beta2, small, scaled))
         if l1 is not None:
             shrink(theta, rate / (to_second * (np.sqrt(state.vectors[1]) + small)), l1)
 
     return Rule("adam", step, 2, 1e-3)
+
+
+def adam_blocks(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
+    """Adam's update by NumPy, block by block."""
+    beta1, beta2, small, scaled = scalars
+    for work, x, g, m, v in blocks(state, theta, gradient, *state.vectors):
+        m *= beta1
+        m += g
+        np.multiply(g, g, out=work)
+        v *= beta2
+        v += work
+        np.sqrt(v, out=work)
+        work += small
+        np.divide(m, work, out=work)
+        work *= scaled
+        x -= work
+
+
+def adam_compiled(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
+    """The same update in one compiled pass; the same operations in the same order, hence the same bits."""
+    from reglm.optimize.kernels import adam_update
+
+    adam_update(theta, gradient, *state.vectors, *map(theta.dtype.type, scalars))
 
 
 RULES: dict[str, Callable[..., Rule]] = {

@@ -1,20 +1,21 @@
 """Trust-region methods (Conn, Gould & Toint 2000): one loop, three models of the objective.
 
-``fisher``: expected information, solved exactly. ``trust-newton``: exact Hessian, solved exactly (More & Sorensen
-1983). ``newton-cg``: Gauss-Newton or Hessian products only, by truncated conjugate gradients (Steihaug 1983;
-"Hessian-free", Martens 2010). The region is a ball in coordinates scaled by the root of the largest diagonal
-entries seen (More 1978), plain coordinates for ``newton-cg``.
+``fisher``: expected information, solved exactly (More & Sorensen 1983). ``trust-newton``: exact Hessian, solved
+exactly, or its products with truncated conjugate gradients (Steihaug 1983). ``newton-cg``: Gauss-Newton products
+in the same way ("Hessian-free", Martens 2010). The region is a ball in coordinates scaled by the root of the
+largest diagonal entries seen (More 1978), in plain coordinates where only products are known.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from reglm.optimize.problem import Array
+from reglm.optimize.problem import Array, Problem
 from reglm.optimize.progress import Progress, Stop, limit_message
 from reglm.optimize.subproblems import exact_step, steihaug_step
 
@@ -66,6 +67,20 @@ def dense_model(curvature: Callable[[Array], Array]) -> Model:
     return model
 
 
+def product_model(products: Callable[[Array], Product], dtype: np.dtype) -> Model:
+    """Model from products with the curvature, asked for in `dtype`."""
+
+    def model(theta: Array, gradient: Array) -> Quadratic:
+        at_theta = products(theta.astype(dtype))
+
+        def product(v: Array) -> Array:
+            return np.asarray(at_theta(v.astype(dtype, copy=False)), dtype=float)
+
+        return Quadratic(product, np.ones_like(gradient), lambda radius: steihaug_step(product, gradient, radius))
+
+    return model
+
+
 def fisher(progress: Progress, settings: Settings) -> None:
     """Fisher scoring within a trust region, by ``problem.information``; see `trust_region`."""
     information: Callable = progress.problem.information  # type: ignore[assignment]  # checked by minimize
@@ -74,33 +89,25 @@ def fisher(progress: Progress, settings: Settings) -> None:
 
 
 def trust_newton(progress: Progress, settings: Settings) -> None:
-    """Newton's method within a trust region, by ``problem.hessian``; see `trust_region`."""
-    hessian: Callable = progress.problem.hessian  # type: ignore[assignment]  # checked by minimize
-    dtype = progress.theta0.dtype
-    trust_region(progress, settings, dense_model(lambda theta: hessian(theta.astype(dtype))))
+    """Newton's method within a trust region, by ``problem.hessian``, else ``problem.hessp``; see `trust_region`."""
+    hessian, dtype = progress.problem.hessian, progress.theta0.dtype
+    if hessian is not None:
+        model = dense_model(lambda theta: hessian(theta.astype(dtype)))
+    else:
+        model = product_model(hessian_products(progress.problem), dtype)
+    trust_region(progress, settings, model)
 
 
 def newton_cg(progress: Progress, settings: Settings) -> None:
-    """Truncated Newton by ``problem.gnp`` products, else ``problem.hessp``; see `trust_region`."""
-    problem, dtype = progress.problem, progress.theta0.dtype
-    ones = np.ones(progress.theta0.size)
+    """Truncated Gauss-Newton by ``problem.gnp``, truncated Newton by ``problem.hessp`` without it."""
+    products = progress.problem.gnp or hessian_products(progress.problem)
+    trust_region(progress, settings, product_model(products, progress.theta0.dtype))
 
-    def model(theta: Array, gradient: Array) -> Quadratic:
-        point = theta.astype(dtype)
-        if problem.gnp is not None:
-            raw = problem.gnp(point)
-        else:
-            hessp: Callable = problem.hessp  # type: ignore[assignment]  # checked by minimize
 
-            def raw(v: Array) -> Array:
-                return hessp(point, v)
-
-        def product(v: Array) -> Array:
-            return np.asarray(raw(v.astype(dtype, copy=False)), dtype=float)
-
-        return Quadratic(product, ones, lambda radius: steihaug_step(product, gradient, radius))
-
-    trust_region(progress, settings, model)
+def hessian_products(problem: Problem) -> Callable[[Array], Product]:
+    """``problem.hessp`` with its first argument bound first."""
+    hessp: Callable = problem.hessp  # type: ignore[assignment]  # checked by minimize
+    return lambda theta: partial(hessp, theta)
 
 
 def trust_region(progress: Progress, settings: Settings, model: Model) -> None:
