@@ -107,12 +107,13 @@ def linear_predictor(network: Network, X: Batch, scope: Scope) -> TensorVariable
 
 
 def compose(
-    layers: Sequence[Layer], inputs: int, outputs: int, *, skip: bool = False, output_bias: bool = True
+    layers: Sequence[Layer], inputs: int, outputs: int, *, skip: bool | Layer = False, output_bias: bool = True
 ) -> Network:
-    """Return a network from any composition of layers, closed by the output layer."""
+    """Return a network from any composition of layers, closed by the output layer; `skip` may be a layer itself."""
     names = (*(f"layer{i + 1}" for i in range(len(layers))), "output")
     chain = Sequential((*layers, Dense(outputs, bias=output_bias)), names)
-    return Network(chain, inputs, Dense(outputs, bias=False, init=zeros) if skip else None)
+    term = skip if isinstance(skip, Layer) else Dense(outputs, bias=False, init=zeros) if skip else None
+    return Network(chain, inputs, term)
 
 
 def multilayer(

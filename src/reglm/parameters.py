@@ -87,12 +87,15 @@ class Spec:
     init : callable ``(rng, shape) -> array``
     penalised : bool
         Weights are, biases and shape parameters are not.
+    alpha : float, optional
+        L2 penalty of this array alone, in place of the model's.
     """
 
     name: str
     shape: tuple[int, ...]
     init: Initialiser = field(default=zeros, compare=False)
     penalised: bool = False
+    alpha: float | None = None
 
     @property
     def size(self) -> int:
@@ -138,6 +141,11 @@ class Layout:
     def penalised(self) -> Array:
         """Indicator (P,), 1.0 where penalties apply."""
         return self.pack({spec.name: np.full(spec.shape, float(spec.penalised)) for spec in self.specs})
+
+    def penalties(self, alpha: float) -> Array:
+        """L2 penalty (P,) of each entry: `alpha` where penalties apply, unless the array has its own."""
+        own = {s.name: alpha * s.penalised if s.alpha is None else s.alpha for s in self.specs}
+        return self.pack({s.name: np.full(s.shape, own[s.name]) for s in self.specs})
 
     def labels(self) -> list[str]:
         """One label an entry: ``"hidden1.W[2, 3]"``."""

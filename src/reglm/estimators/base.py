@@ -124,6 +124,8 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         bias = self.output_bias and self.design_.has_intercept and family.name != "ordinal"
         if self.layers is not None:
             network = compose(tuple(self.layers), X.shape[1], K, skip=self.skip, output_bias=bias)
+        elif isinstance(self.skip, Layer):
+            raise ValueError("skip as a layer goes with layers=[...]; with hidden=... use skip=True.")
         else:
             hidden = self._hidden()
             network = multilayer(
@@ -137,7 +139,10 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
 
     def _layer_columns(self) -> Sequence[int | str]:
         """Columns that embedding layers read by name, which are therefore coded as level numbers."""
-        return sorted({c for layer in self.layers or () for c in embedded_columns(layer)}, key=str)
+        return sorted({c for layer in self._given_layers() for c in embedded_columns(layer)}, key=str)
+
+    def _given_layers(self) -> list[Layer]:
+        return [*(self.layers or ()), *([self.skip] if isinstance(self.skip, Layer) else [])]
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
 
     def __init__(
         self, hidden: Any = (), activation: Any = "tanh", family: Any = "auto", link: str | None = None, *,
-        class_weight: Any = None, layers: Any = None, skip: bool = False, hidden_bias: bool = True,
+        class_weight: Any = None, layers: Any = None, skip: Any = False, hidden_bias: bool = True,
         output_bias: bool = True, categorical: str = "auto", embedding_dim: int = 2, handle_unknown: str = "error",
         offset: Any = None, exposure: Any = None, formula: str | None = None, alpha: float = 0.0, l1: float = 0.0,
         solver: str = "auto", n_init: int = 1, max_iter: int | None = None, tol: float | None = None,

@@ -25,7 +25,7 @@ class Options:
         link: str | None = None,
         *,
         layers: Sequence[Layer] | None = None,
-        skip: bool = False,
+        skip: bool | Layer = False,
         hidden_bias: bool = True,
         output_bias: bool = True,
         categorical: str = "auto",

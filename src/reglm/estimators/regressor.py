@@ -36,8 +36,9 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
     layers : sequence of reglm.layers.Layer, optional
         Replaces `hidden` and `activation` by a composition of layers; the output layer is added. Columns then enter as
         they are: begin with ``layers.Select(standardize=True)`` to standardise.
-    skip : bool
-        Add the linear predictor of the inputs to the output layer: the GLM nested in the network.
+    skip : bool or reglm.layers.Layer
+        Add the linear predictor of the inputs to the output layer: the GLM nested in the network. With `layers`, a layer
+        as wide as the output may take its place.
     hidden_bias, output_bias : bool
         Whether the layers have intercepts.
     categorical : {"auto", "onehot", "embedding"}

@@ -34,7 +34,7 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     """
     solver = choose_solver(settings, likelihood, data)
     indicator = likelihood.layout.penalised()
-    penalty, l1 = settings.alpha * indicator, settings.l1 * indicator
+    penalty, l1 = likelihood.layout.penalties(settings.alpha), settings.l1 * indicator
     shape = likelihood.shape(likelihood.layout.start(np.random.default_rng(0)))
     null = fit_intercept(likelihood.response, data.y, data.weights, data.offset, shape)
     found, theta = _estimate(likelihood, data, settings, solver, penalty, l1, null.value)

@@ -121,12 +121,16 @@ class Embedding(Layer):
         this is the main effect of a factor in a generalized linear model.
     levels : sequence of int, optional
         Levels of each column; from the data by default.
+    alpha : float, optional
+        L2 penalty of this table in place of the model's: with ``pool=True`` its levels are random effects of variance
+        1 / alpha.
     """
 
     columns: Columns
     dim: int = 2
     pool: bool = False
     levels: Sequence[int] | None = None
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         check_count("dim", self.dim)
@@ -142,7 +146,7 @@ class Embedding(Layer):
         """One stacked table ``E`` (total levels, dim)."""
         spread = 0.0 if self.pool else 0.1
         shape = (sum(self.levels or ()), self.dim)
-        return [Spec("E", shape, lambda rng, s: spread * rng.normal(size=s), penalised=True)]
+        return [Spec("E", shape, lambda rng, s: spread * rng.normal(size=s), True, self.alpha)]
 
     def width(self, width: int) -> int:
         """`dim`, once a column unless pooled."""
@@ -219,8 +223,18 @@ class PiecewiseLinear(Layer):
 
 
 def quantile_knots(x: Array, bins: int) -> Array:
-    """Distinct quantiles of `x`, the extremes included; two at least."""
-    knots = np.unique(np.quantile(x, np.linspace(0.0, 1.0, bins + 1)))
+    """Distinct quantiles of `x`, the extremes included; two at least.
+
+    Where ties make quantiles coincide, quantiles of the distinct values take their place, and few distinct values are all
+    knots: a network should be able to tell them apart.
+    """
+    distinct = np.unique(x)
+    if len(distinct) <= bins + 1:
+        knots = distinct
+    else:
+        knots = np.unique(np.quantile(x, np.linspace(0.0, 1.0, bins + 1)))
+        missing = bins + 1 - len(knots)
+        knots = np.union1d(knots, np.quantile(distinct, np.linspace(0.0, 1.0, missing + 2)[1:-1]))
     return knots if len(knots) > 1 else np.array([knots[0], knots[0] + 1.0])
 
 
