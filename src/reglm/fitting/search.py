@@ -134,7 +134,7 @@ def polish(penalised: Penalised, best: Result) -> Result:
         return best
     end.n_iter += best.n_iter
     end.history = {key: best.history.get(key, []) + values for key, values in end.history.items()}
-    if best.converged and not end.converged:
+    if not end.converged:
         end.status, end.message = best.status, best.message
     return end
 
