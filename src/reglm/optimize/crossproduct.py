@@ -17,7 +17,7 @@ from reglm.optimize.threads import PARTS, map_rows
 
 BLOCK_BYTES = 1 << 19
 MIN_BLOCK_ROWS = 256
-KERNEL_PAYS = 20_000_000
+KERNEL_PAYS = 2_000_000  # multiplications
 
 Design: TypeAlias = "np.ndarray | sp.csr_array | sp.csr_matrix"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reglm.optimize.crossproduct import Design, normal_equations
+from reglm.optimize.dependence import dependent_by_crossproduct
 from reglm.optimize.least_squares import solve_normal, weighted_qr_step
 from reglm.optimize.problem import Array, Result
 from reglm.optimize.progress import Callback, limit_message
@@ -98,13 +99,23 @@ class _Model:
         G[np.diag_indices(self.size)] += self.l2
         g -= self.l2 * point.beta
         self.information = G
-        kept = np.flatnonzero(~self.aliased)
-        delta = np.zeros(self.size)
-        delta[kept], condition = solve_normal(G[np.ix_(kept, kept)], g[kept])
+        delta, condition = self.solve(G, g)
+        if condition > CONDITION_LIMIT and not self.aliased.any():
+            dependent = dependent_by_crossproduct(self.X, point.w, self.l2, G, self.intercept)
+            if dependent is not None:
+                self.aliased = dependent
+                delta, condition = self.solve(G, g)
         if condition > CONDITION_LIMIT:
             delta = self.qr_step(point)
         self.condition = max(self.condition, condition)
         return delta, float(g @ delta)
+
+    def solve(self, G: Array, g: Array) -> tuple[Array, float]:
+        """Step (P,) from the normal equations of the columns that were not dropped, and their condition."""
+        kept = np.flatnonzero(~self.aliased)
+        delta = np.zeros(self.size)
+        delta[kept], condition = solve_normal(G[np.ix_(kept, kept)], g[kept])
+        return delta, condition
 
     def qr_step(self, point: _Point) -> Array:
         """The same step from X itself; marks dependent columns."""

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack, solve_triangular
 
 from reglm.optimize.crossproduct import Design, block_rows, row_blocks
+from reglm.optimize.dependence import dependent_columns, tolerance
 from reglm.optimize.problem import Array
-from reglm.optimize.threads import map_rows
-
-DEPENDENT = 1e-11
+from reglm.optimize.threads import map_rows, one_thread
 
 
 def solve_normal(G: Array, g: Array) -> tuple[Array, float]:
@@ -45,11 +45,12 @@ def solve_normal(G: Array, g: Array) -> tuple[Array, float]:
         return np.zeros_like(g), math.inf
     scale = 1.0 / np.sqrt(diagonal)
     scaled = scale[:, None] * G * scale
-    factor, info = lapack.dpotrf(scaled)
-    if info != 0:
-        return np.zeros_like(g), math.inf
-    reciprocal, _ = lapack.dpocon(factor, float(np.abs(scaled).sum(axis=0).max()))
-    solution, _ = lapack.dpotrs(factor, scale * g)
+    with one_thread(g.size):
+        factor, info = lapack.dpotrf(scaled)
+        if info != 0:
+            return np.zeros_like(g), math.inf
+        reciprocal, _ = lapack.dpocon(factor, float(np.abs(scaled).sum(axis=0).max()))
+        solution, _ = lapack.dpotrs(factor, scale * g)
     return scale * solution, math.inf if reciprocal == 0.0 else 1.0 / reciprocal
 
 
@@ -120,8 +121,7 @@ def weighted_qr_step(
         tables.append(np.column_stack([np.diag(root), root * (0.0 if shift is None else shift)]))
     table = reduce(np.concatenate(tables))
     R, c = table[:, :size], table[:, size]
-    tolerance = max(DEPENDENT, 10 * float(np.finfo(X.dtype).eps))
-    aliased = dependent_columns(R, tolerance, size - 1 if intercept else None)
+    aliased = dependent_columns(R, tolerance(X), intercept)
     coef = np.zeros(size)
     coef[~aliased] = solve_columns(R[:, ~aliased], c)
     return LeastSquares(coef, aliased, R)
@@ -129,7 +129,8 @@ def weighted_qr_step(
 
 def weighted_table(X: Design, w: Array, z: Array, intercept: bool, rows: slice) -> Array:
     """Dense ``sqrt(w) * [X, 1, z]`` of these rows in float64."""
-    block = X[rows].toarray() if sp.issparse(X) else X[rows]
+    part: Any = X[rows]
+    block = part.toarray() if sp.issparse(part) else part
     ones = np.ones((block.shape[0], int(intercept)))
     return np.column_stack([block, ones, z[rows]]).astype(float, copy=False) * np.sqrt(w[rows], dtype=float)[:, None]
 
@@ -144,36 +145,3 @@ def solve_columns(R: Array, c: Array) -> Array:
     length = np.linalg.norm(R, axis=0)
     q, r = np.linalg.qr(R / length)
     return solve_triangular(r, q.T @ c) / length
-
-
-def dependent_columns(R: Array, tolerance: float, first: int | None) -> Array:
-    """Mark the columns that depend on those before them.
-
-    Parameters
-    ----------
-    R : (m, P) array
-        Columns.
-    tolerance : float
-        Relative length of the remainder that counts as zero.
-    first : int or None
-        A column (the intercept) considered before all others.
-
-    Returns
-    -------
-    (P,) bool array
-    """
-    size = R.shape[1]
-    basis = np.zeros((R.shape[0], 0))
-    dependent = np.zeros(size, dtype=bool)
-    order = list(range(size)) if first is None else [first, *(j for j in range(size) if j != first)]
-    for j in order:
-        length = float(np.linalg.norm(R[:, j]))
-        column = R[:, j] / length if length > 0 else R[:, j]
-        for _ in range(2):  # twice is enough (Kahan & Parlett)
-            column = column - basis @ (basis.T @ column)
-        rest = float(np.linalg.norm(column))
-        if rest <= tolerance:
-            dependent[j] = True
-        else:
-            basis = np.column_stack([basis, column / rest])
-    return dependent

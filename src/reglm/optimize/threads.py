@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TypeVar
 
@@ -16,12 +17,18 @@ from threadpoolctl import ThreadpoolController
 T = TypeVar("T")
 
 PARTS = 8
+THREADS_PAY = 1000
 
 
 @cache
 def controller() -> ThreadpoolController:
     """Return the handle on the loaded BLAS libraries; finding them takes milliseconds, so once."""
     return ThreadpoolController().select(user_api="blas")
+
+
+def one_thread(size: int) -> AbstractContextManager:
+    """Return a context of single-threaded BLAS for factorisations of order `size`, none where threads pay."""
+    return controller().limit(limits=1) if size <= THREADS_PAY else nullcontext()
 
 
 def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS) -> Iterator[T]:
