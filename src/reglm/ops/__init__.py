@@ -6,6 +6,7 @@ same Ops.
 
 from reglm.ops.affine import affine, affine_inputs, affine_weights
 from reglm.ops.gather import lookup, take
+from reglm.ops.memory import keep_freed_memory
 from reglm.ops.registration import register_on_demand
 from reglm.ops.scalar import (
     erf,
@@ -45,3 +46,4 @@ __all__ = [
 ]
 
 register_on_demand()
+keep_freed_memory()

@@ -67,21 +67,21 @@ def log_ndtr(x):
     """log Phi(x): to the left -x^2/2 + log R(-x) + constant, to the right log1p(-(1 - Phi))."""
     t = min(abs(x), 1e100)
     left = x < 0.0
-    tail = upper_tail(min(t, 40.0))
+    ratio = ONE_OVER_SQRT_TWO_PI * mills(t)
+    tail = gaussian(min(t, 40.0)) * ratio
     u = 1.0 - tail
-    logarithm = _log(ONE_OVER_SQRT_TWO_PI * mills(t) if left else u, 0.0 if left else -tail - (u - 1.0))
+    logarithm = _log(ratio if left else u, 0.0 if left else -tail - (u - 1.0))
     return logarithm - (0.5 * x * x if left else 0.0)
 
 
 @kernel
 def inverse_mills(x):
     """phi(x) / Phi(x): to the left 1 / R(-x), which is -x once its other terms are below rounding."""
-    t = abs(x)
-    near = min(t, 40.0)
-    g = gaussian(near)
+    t = min(abs(x), 1e10)
     left = x < 0.0
-    density = ONE_OVER_SQRT_TWO_PI * g
-    y = (1.0 if left else density) / (mills(min(t, 1e10)) if left else 1.0 - density * mills(near))
+    density = ONE_OVER_SQRT_TWO_PI * gaussian(min(t, 40.0))
+    ratio = mills(t)
+    y = (1.0 if left else density) / (ratio if left else 1.0 - density * ratio)
     return -x if x < -1e9 else y
 
 

@@ -14,19 +14,41 @@ from reglm.ops.gather import Lookup, LookupGradient, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 
+BLOCK = 128
+"""Loops over short rows are run over blocks of about this many numbers, or they would not vectorise."""
+
+
 @numba_njit
 def add_rows(a, b):
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            a[i, j] += b[j]
+    """Add the vector b to every row of the contiguous matrix a, in place."""
+    n, k = a.shape
+    repeats = max(BLOCK // max(k, 1), 1)
+    tiled = np.empty(repeats * k, a.dtype)
+    for i in range(repeats):
+        for j in range(k):
+            tiled[i * k + j] = b[j]
+    flat = a.reshape(-1)
+    for start in range(0, n * k, repeats * k):
+        width = min(repeats * k, n * k - start)
+        for j in range(width):
+            flat[start + j] += tiled[j]
 
 
 @numba_njit
 def column_sums(d):
-    total = np.zeros(d.shape[1], d.dtype)
-    for i in range(d.shape[0]):
-        for j in range(d.shape[1]):
-            total[j] += d[i, j]
+    """Sum the rows of the contiguous matrix d."""
+    n, k = d.shape
+    repeats = max(BLOCK // max(k, 1), 1)
+    partial = np.zeros(repeats * k, d.dtype)
+    flat = d.reshape(-1)
+    for start in range(0, n * k, repeats * k):
+        width = min(repeats * k, n * k - start)
+        for j in range(width):
+            partial[j] += flat[start + j]
+    total = np.zeros(k, d.dtype)
+    for i in range(repeats):
+        for j in range(k):
+            total[j] += partial[i * k + j]
     return total
 
 

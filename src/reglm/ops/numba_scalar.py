@@ -7,8 +7,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
+from pytensor.link.numba.dispatch.basic import (
+    numba_funcify_and_cache_key,
+    numba_njit,
+    register_funcify_and_cache_key,
+)
+from pytensor.tensor.elemwise import Elemwise
 
+import pytensor.link.numba.dispatch.elemwise  # registers the loops of 0-d tensors
 from reglm.ops import elementary, normal, scalar
 
 VERSION = 1  # raise it whenever a kernel changes: compiled programs are kept on disk under this key
@@ -60,3 +66,32 @@ def funcify(op: scalar.ElementaryOp, node: Any = None, **kwargs: Any) -> tuple[C
 
 for _op_type in (*ELEMENTARY, *NORMAL):
     register_funcify_and_cache_key(_op_type)(funcify)
+
+_nested_loops = numba_funcify_and_cache_key.dispatch(Elemwise)
+
+
+@register_funcify_and_cache_key(scalar.Elementwise)
+def _elementwise(op: scalar.Elementwise, node: Any = None, **kwargs: Any) -> tuple[Callable, str]:
+    if node.outputs[0].type.ndim == 0:
+        return _nested_loops(op, node=node, **kwargs)
+    kernel, key = funcify(op.scalar_op, node)
+    dtype = np.dtype(node.outputs[0].type.dtype)
+
+    @numba_njit(boundscheck=False)
+    def fresh(x):
+        source = np.ascontiguousarray(x)
+        out = np.empty(x.shape, dtype)
+        flat, flat_out = source.reshape(-1), out.reshape(-1)
+        for i in range(flat.size):
+            flat_out[i] = kernel(flat[i])
+        return out
+
+    @numba_njit(boundscheck=False)
+    def in_place(x):
+        out = np.ascontiguousarray(x)
+        flat = out.reshape(-1)
+        for i in range(flat.size):
+            flat[i] = kernel(flat[i])
+        return out
+
+    return (in_place, f"{key}-in-place") if op.inplace_pattern else (fresh, f"{key}-fresh")
