@@ -1,7 +1,7 @@
 """Weighted cross-products X'WX and X'd in row blocks that fit the cache, for dense and CSR design matrices.
 
-No n x p copy is made: a block of ``sqrt(w) * X`` is formed in a scratch array and multiplied by itself at once
-(half the arithmetic of a general product). The intercept is an implicit last column of ones.
+No n x p copy is made: a block of ``sqrt(w) * X`` is formed in a scratch array and multiplied by itself at
+once (half the arithmetic of a general product). The intercept is an implicit last column of ones.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def dense_equations(X: Array, w: Array, d: Array | None, intercept: bool) -> tup
 
 
 def sparse_equations(X: sp.csr_array, w: Array, d: Array | None, intercept: bool) -> tuple[Array, Array]:
-    """`normal_equations` for CSR; a compiled kernel takes over where its operation count pays for loading it."""
+    """`normal_equations` for CSR; a compiled kernel where its operation count pays for loading it."""
     p = X.shape[1]
     size = p + intercept
     G, g = np.zeros((size, size)), np.zeros(size)

@@ -59,16 +59,16 @@ def dependent_columns(R: Array, zero: float, intercept: bool) -> Array:
 
 
 def dependent_by_crossproduct(
-    X: Design, w: Array, ridge: Array, G: Array, intercept: bool
-) -> Array | None:  # fmt: skip
+    X: Design, present: Array, ridge: Array, G: Array, intercept: bool
+) -> Array | None:
     """Mark dependent columns from the cross-product where that is certain, sparing a QR of a large design.
 
     Parameters
     ----------
     X : (n, p) array or CSR
         Design matrix.
-    w : (n,) array
-        Non-negative weights.
+    present : (n,) bool array
+        Rows that count.
     ridge : (P,) array
         Diagonal penalty contained in `G`.
     G : (P, P) array
@@ -79,24 +79,26 @@ def dependent_by_crossproduct(
     Returns
     -------
     (P,) bool array or None
-        None unless the pivots of a Cholesky factorisation are all clearly zero or clearly not *and* each relation
-        found holds for the rows of X themselves to the tolerance of `dependent_columns`.
+        None unless the pivots of a Cholesky factorisation are all clearly zero or clearly not *and* each
+        relation found holds for the rows of X themselves to the tolerance of `dependent_columns`.
     """
     split = pivots(G, intercept)
     if split is None:
         return None
     dependent, relations = split
-    if relations.shape[1] == 0:
+    m = relations.shape[1]
+    if m == 0:
         return dependent
     p = X.shape[1]
-    squares = ridge @ relations**2
-    rows = block_rows(relations.shape[1])
-    for block in row_blocks(0, X.shape[0], rows):
-        remainder = X[block] @ relations[:p]
+    own = relations * dependent[:, None]
+    both = np.column_stack([relations, own])
+    squares = ridge @ both**2
+    for block in row_blocks(0, X.shape[0], block_rows(2 * m)):
+        images = X[block] @ both[:p]
         if intercept:
-            remainder = remainder + relations[p]
-        squares = squares + w[block] @ remainder**2
-    return dependent if np.all(np.sqrt(squares) <= tolerance(X)) else None
+            images = images + both[p]
+        squares = squares + present[block] @ images**2
+    return dependent if np.all(np.sqrt(squares[:m]) <= tolerance(X) * np.sqrt(squares[m:])) else None
 
 
 def pivots(G: Array, intercept: bool) -> tuple[Array, Array] | None:
@@ -107,8 +109,8 @@ def pivots(G: Array, intercept: bool) -> tuple[Array, Array] | None:
     dependent : (P,) bool array
         Columns passed over.
     relations : (P, m) array
-        For each of them but zero columns, coefficients of a combination of columns that should vanish, in which
-        the column itself, scaled to unit length, has coefficient one.
+        For each of them, coefficients of a combination of it and columns kept before it that should vanish.
+        which the column itself, scaled to unit length, has coefficient one.
 
     Notes
     -----
@@ -120,14 +122,12 @@ def pivots(G: Array, intercept: bool) -> tuple[Array, Array] | None:
     scaled = G / safe[:, None] / safe
     factor = np.zeros((size, size))
     kept: list[int] = []
-    dependent = length == 0
+    dependent = np.zeros(size, dtype=bool)
     relations: list[Array] = []
     for j in order(size, intercept):
-        if dependent[j]:
-            continue
         k = len(kept)
         row = solve_triangular(factor[:k, :k], scaled[j, kept], lower=True, check_finite=False)
-        pivot = 1.0 - float(row @ row)
+        pivot = float(scaled[j, j]) - float(row @ row)
         if pivot > CLEARLY_NOT:
             factor[k, :k], factor[k, k] = row, np.sqrt(pivot)
             kept.append(j)

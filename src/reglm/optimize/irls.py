@@ -1,8 +1,8 @@
 """Fisher scoring for a linear predictor: iteratively reweighted least squares (McCullagh & Nelder 1989, 2.5).
 
-Each iteration takes two passes over X: one for X'WX and X'd, one for the new linear predictor. The step solves
-the scaled normal equations by Cholesky while their condition allows, and an orthogonal reduction of X else; as
-each step starts from the exact score, rounding in one step is corrected by the next.
+Each iteration takes two passes over X: one for X'WX and X'd, one for the new linear predictor. The step
+solves the scaled normal equations by Cholesky while their condition allows, and an orthogonal reduction of X
+else; as each step starts from the exact score, rounding in one step is corrected by the next.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LinkRows = Callable[[Array], tuple[float, Array, Array]]
 
 CONDITION_LIMIT = 1e7
 MAX_HALVINGS = 30
+GROWING = 1e-3
 
 
 @dataclass
@@ -68,8 +69,12 @@ class _Model:
     def __init__(self, X: Design, link_rows: LinkRows, intercept: bool, l2: Array | None) -> None:
         self.X, self.link_rows, self.intercept = X, link_rows, intercept
         self.size = X.shape[1] + intercept
-        self.l2 = np.zeros(self.size) if l2 is None else np.broadcast_to(np.asarray(l2, dtype=float), (self.size,))
+        self.l2 = (
+            np.zeros(self.size) if l2 is None else np.broadcast_to(np.asarray(l2, dtype=float), (self.size,))
+        )
         self.aliased = np.zeros(self.size, dtype=bool)
+        self.sits_out = False
+        self.present: Array | None = None
         self.condition = 0.0
         self.method = "cholesky"
         self.information = np.zeros((self.size, self.size))
@@ -94,14 +99,19 @@ class _Model:
     def step(self, point: _Point) -> tuple[Array, float]:
         """Fisher-scoring step (P,) and its decrement ``score' information^-1 score``."""
         if point.w.size and point.w.min() < 0:
-            raise ValueError("link_rows returned a negative information weight; return the expected information")
+            raise ValueError(
+                "link_rows returned a negative information weight; return the expected information"
+            )
+        if self.present is None:
+            self.present = point.w > 0
+        self.sits_out = False
         G, g = normal_equations(self.X, point.w, point.d, self.intercept)
         G[np.diag_indices(self.size)] += self.l2
         g -= self.l2 * point.beta
         self.information = G
         delta, condition = self.solve(G, g)
         if condition > CONDITION_LIMIT and not self.aliased.any():
-            dependent = dependent_by_crossproduct(self.X, point.w, self.l2, G, self.intercept)
+            dependent = dependent_by_crossproduct(self.X, self.present, self.l2, G, self.intercept)
             if dependent is not None:
                 self.aliased = dependent
                 delta, condition = self.solve(G, g)
@@ -118,11 +128,18 @@ class _Model:
         return delta, condition
 
     def qr_step(self, point: _Point) -> Array:
-        """The same step from X itself; marks dependent columns."""
+        """The same step from X itself; marks dependent columns.
+
+        Weights that have all but vanished since the start make independent columns look dependent. Those sit
+        out this step only.
+        """
         self.method = "qr"
         z = np.divide(point.d, point.w, out=np.zeros_like(point.w), where=point.w > 0)
         found = weighted_qr_step(self.X, point.w, z, self.intercept, self.l2, -point.beta)
-        self.aliased = found.aliased
+        if found.aliased.any() and not self.aliased.any():
+            present = np.asarray(self.present, dtype=float)
+            self.aliased = weighted_qr_step(self.X, present, present, self.intercept, self.l2).aliased
+        self.sits_out = bool(np.any(found.aliased & ~self.aliased))
         return found.coef
 
 
@@ -144,8 +161,8 @@ def irls(
     X : (n, p) array or CSR
         Design matrix, float32 or float64, in C or Fortran order; never copied.
     link_rows : callable
-        ``eta (n,) -> (objective, d (n,), w (n,))``: minus the log-likelihood summed over rows, the derivative of
-        the *log-likelihood* by eta, and the expected information of eta, all with prior weights. Adds any
+        ``eta (n,) -> (objective, d (n,), w (n,))``: minus the log-likelihood summed over rows, the derivative
+        of the *log-likelihood* by eta, and the expected information of eta, all with prior weights. Adds any
         offset itself.
     beta0 : (p,) or (p + 1,) array
         Start, with the intercept last.
@@ -156,9 +173,9 @@ def irls(
     max_iter : int
         Iterations.
     tol : float
-        Converged when the Newton decrement ``sqrt(score' information^-1 score)`` (for a log-likelihood at unit
-        dispersion: the distance to the optimum in standard errors) is at most ``tol * sqrt(|objective|)``. The
-        step then known is still taken.
+        Converged when the Newton decrement ``sqrt(score' information^-1 score)`` (for a log-likelihood at
+        unit dispersion: the distance to the optimum in standard errors) is at most ``tol *
+        sqrt(|objective|)``. The step then known is still taken.
     callback : callable, optional
         ``(iteration, objective, beta) -> True`` to stop.
 
@@ -185,7 +202,9 @@ def irls(
         point = iterate(model, point, result, max_iter, tol, callback)
     except KeyboardInterrupt:
         result.status, result.message = "interrupted", f"interrupted after iteration {result.n_iter}"
-    result.theta = result.theta.astype(np.asarray(beta0).dtype if X.dtype == np.float64 else X.dtype, copy=False)
+    result.theta = result.theta.astype(
+        np.asarray(beta0).dtype if X.dtype == np.float64 else X.dtype, copy=False
+    )
     result.information, result.aliased = model.information, model.aliased
     result.condition, result.method, result.eta = model.condition, model.method, point.eta
     return result
@@ -197,7 +216,9 @@ def iterate(
     """Score until converged, filling in `result` as it goes; returns the last point."""
     if not math.isfinite(point.objective):
         result.status = "non-finite"
-        result.message = "the objective is not finite at the starting values; start where the mean is admissible"
+        result.message = (
+            "the objective is not finite at the starting values; start where the mean is admissible"
+        )
         return point
     eps = float(np.finfo(model.X.dtype).eps)
     start = abs(point.objective)
@@ -208,23 +229,40 @@ def iterate(
         new, fraction, tried = halve(model, point, delta, decrement, eps)
         result.n_eval += 1 + tried
         small = result.grad_norm <= max(tol, 4 * eps)
+        vanished = abs(point.objective) <= eps * start
         if new is None:
             floor = small or result.grad_norm <= math.sqrt(eps)
             result.status = "converged" if floor else "stalled"
-            result.message = "no further decrease beyond rounding" if floor else "step-halving found no lower objective"
+            result.message = (
+                "no further decrease beyond rounding" if floor else "step-halving found no lower objective"
+            )
             return point
+        growing = (small or vanished) and (model.sits_out or relative_move(point.eta, new.eta) > GROWING)
         point = new
         result.theta, result.value = point.beta, point.objective
         result.history["objective"].append(point.objective)
         result.history["step"].append(fraction)
+        if growing:
+            result.status = "diverging"
+            result.message = (
+                "the linear predictor grows without end while the objective stands still: the response is "
+                "(quasi-)separated by the columns of X; add a penalty or leave out the columns responsible"
+            )
+            return point
         if small:
             result.status = "converged"
             result.message = f"decrement {result.grad_norm:.1e} <= tol = {tol:.1e}"
             return point
         if callback is not None and callback(result.n_iter, point.objective, point.beta):
-            result.status, result.message = "callback", f"stopped by the callback after iteration {result.n_iter}"
+            result.status = "callback"
+            result.message = f"stopped by the callback after iteration {result.n_iter}"
             return point
     return point
+
+
+def relative_move(old: Array, new: Array) -> float:
+    """Largest change of a linear predictor (n,), relative to its size where that is above one."""
+    return float(np.max(np.abs(new - old), initial=0.0)) / max(1.0, float(np.max(np.abs(new), initial=0.0)))
 
 
 def halve(

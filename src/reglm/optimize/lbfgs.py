@@ -101,7 +101,7 @@ def lbfgs(progress: Progress, settings: Settings) -> None:
 
 
 def search(progress: Progress, settings: Settings, theta0: Array) -> None:
-    """One uninterrupted L-BFGS-B run from `theta0` (P,); raises `Stop` at its end, `Overflow` on inf or NaN."""
+    """One L-BFGS-B run from `theta0` (P,); raises `Stop` at its end, `Overflow` on inf or NaN."""
     problem = progress.problem
     split = Split(problem.l1, theta0.size)
     weight = problem.weight
@@ -130,15 +130,16 @@ def search(progress: Progress, settings: Settings, theta0: Array) -> None:
     if remaining <= 0:
         raise Stop("max_iter", limit_message(settings.max_iter))
     start = split.split(theta0)
-    value, gradient = objective(start)
+    value = objective(start)[0] * weight
     norm = progress.grad_norm(split.join(start), last["gradient"])
-    progress.keep(theta0, value * weight, norm)
+    progress.keep(theta0, value, norm)
     if norm <= settings.tol:
         raise Stop("converged", f"gradient norm {norm:.2e} <= tol = {settings.tol:.2e}")
     found = scipy_minimize(
         objective, start, jac=True, method="L-BFGS-B", bounds=split.bounds(), callback=iteration,
         options={
-            "maxcor": CORRECTIONS, "maxiter": remaining, "maxfun": 20 * remaining + 100, "maxls": 50, "gtol": 0.0,
+            "maxcor": CORRECTIONS, "maxiter": remaining, "maxfun": 20 * remaining + 100, "maxls": 50,
+            "gtol": 0.0,
             "ftol": max(settings.tol**2, 64.0 * float(np.finfo(theta0.dtype).eps)),
         },
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """The linear-algebra step of iteratively reweighted least squares.
 
-`solve_normal` (diagonal scaling and Cholesky) costs nothing beside forming X'WX and is accurate while the scaled
-X'WX is well conditioned. `weighted_qr_step` works on X itself, whose condition number is the square root of
-that, and finds dependent columns.
+`solve_normal` (diagonal scaling and Cholesky) costs nothing beside forming X'WX and is accurate while the
+scaled X'WX is well conditioned. `weighted_qr_step` works on X itself, whose condition number is the square
+root of that, and finds dependent columns.
 """
 
 from __future__ import annotations
@@ -79,7 +79,12 @@ class LeastSquares:
 
 
 def weighted_qr_step(
-    X: Design, w: Array, z: Array, intercept: bool = False, ridge: Array | None = None, shift: Array | None = None
+    X: Design,
+    w: Array,
+    z: Array,
+    intercept: bool = False,
+    ridge: Array | None = None,
+    shift: Array | None = None,
 ) -> LeastSquares:
     """Minimise ``sum(w * (z - X b)**2) + sum(ridge * (b - shift)**2)`` by orthogonal reduction of row blocks.
 
@@ -102,9 +107,9 @@ def weighted_qr_step(
 
     Notes
     -----
-    The R factor of the rows so far is stacked on the next block (Golub & Van Loan 2013, 5.3.4 and "TSQR"); memory
-    is one block. A column counts as dependent when what is left of it, after projection on the intercept and the
-    columns kept before it, is below 1e-11 of its length (1e-6 for float32 data).
+    The R factor of the rows so far is stacked on the next block (Golub & Van Loan 2013, 5.3.4 and "TSQR");
+    memory is one block. A column counts as dependent when what is left of it, after projection on the
+    intercept and the columns kept before it, is below 1e-11 of its length (1e-6 for float32 data).
     """
     size = X.shape[1] + intercept
     rows = max(block_rows(size), 2 * size)
@@ -132,7 +137,10 @@ def weighted_table(X: Design, w: Array, z: Array, intercept: bool, rows: slice) 
     part: Any = X[rows]
     block = part.toarray() if sp.issparse(part) else part
     ones = np.ones((block.shape[0], int(intercept)))
-    return np.column_stack([block, ones, z[rows]]).astype(float, copy=False) * np.sqrt(w[rows], dtype=float)[:, None]
+    return (
+        np.column_stack([block, ones, z[rows]]).astype(float, copy=False)
+        * np.sqrt(w[rows], dtype=float)[:, None]
+    )
 
 
 def reduce(table: Array) -> Array:
@@ -141,7 +149,7 @@ def reduce(table: Array) -> Array:
 
 
 def solve_columns(R: Array, c: Array) -> Array:
-    """Least-squares solution of ``R b = c`` for independent columns, by QR after scaling them to unit length."""
+    """Least-squares solution of ``R b = c`` for independent columns, by QR of the columns scaled."""
     length = np.linalg.norm(R, axis=0)
     q, r = np.linalg.qr(R / length)
     return solve_triangular(r, q.T @ c) / length

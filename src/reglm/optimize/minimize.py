@@ -120,8 +120,8 @@ def minimize(
     max_iter : int, optional
         Iterations, or epochs of the stochastic solvers; the solver's default if None.
     tol : float, optional
-        Bound on the largest (sub)gradient entry per unit weight; for stochastic solvers the relative decrease of
-        the objective that counts as progress. The solver's default if None.
+        Bound on the largest (sub)gradient entry per unit weight; for stochastic solvers the relative decrease
+        of the objective that counts as progress. The solver's default if None.
     batch_size : int
         Rows per batch.
     learning_rate : float, optional
@@ -129,7 +129,8 @@ def minimize(
     schedule : str or callable
         A name in `schedules.SCHEDULES`, or ``(epoch, max_iter, history) -> factor``.
     momentum : float, optional
-        Decay of the velocity (``sgd``, ``gd``; 0.9, 0 switches it off) or of the first moment (``adam``; 0.9).
+        Decay of the velocity (``sgd``, ``gd``; 0.9, 0 switches it off) or of the first moment (``adam``;
+        0.9).
     nesterov : bool
         Look-ahead momentum for ``sgd`` and ``gd``.
     clip : float, optional
@@ -152,7 +153,8 @@ def minimize(
     Raises
     ------
     ValueError
-        For an unknown solver, one whose derivatives `problem` lacks, or one that cannot handle its L1 penalty.
+        For an unknown solver, one whose derivatives `problem` lacks, or one that cannot handle its L1
+        penalty.
     """
     chosen = find(solver, problem)
     theta0 = np.ascontiguousarray(theta0)
@@ -193,10 +195,14 @@ def find(solver: str, problem: Problem) -> Solver:
         raise ValueError(f"solver={solver!r} is not known; use one of {sorted(SOLVERS)}")
     chosen = SOLVERS[solver]
     if chosen.needs and all(getattr(problem, name) is None for name in chosen.needs):
-        raise ValueError(f"solver={solver!r} needs Problem.{' or Problem.'.join(chosen.needs)}, which is not given")
+        raise ValueError(
+            f"solver={solver!r} needs Problem.{' or Problem.'.join(chosen.needs)}, which is not given"
+        )
     if problem.l1 is not None and np.any(problem.l1) and not chosen.l1:
         able = sorted(name for name, other in SOLVERS.items() if other.l1)
-        raise ValueError(f"solver={solver!r} cannot minimise an L1 penalty; use solver='lbfgs' or one of {able}")
+        raise ValueError(
+            f"solver={solver!r} cannot minimise an L1 penalty; use solver='lbfgs' or one of {able}"
+        )
     return chosen
 
 

@@ -69,8 +69,8 @@ def descent_direction(H: Array, g: Array) -> Array:
     Returns
     -------
     (P,) array
-        ``-H^-1 g`` where `H` is safely positive definite; else eigenvalues are replaced by their absolute values,
-        at least 1e-8 of the largest ("saddle-free", Dauphin et al. 2014).
+        ``-H^-1 g`` where `H` is safely positive definite; else eigenvalues are replaced by their absolute
+        values, at least 1e-8 of the largest ("saddle-free", Dauphin et al. 2014).
     """
     direction, condition = solve_normal(H, -g)
     if condition < 1.0 / FLAT**1.5:

@@ -89,7 +89,8 @@ class Result:
         Iterations (epochs of the stochastic solvers); passes over all rows.
     status : str
         ``"converged"``, ``"stopped early"`` (monitor), ``"callback"``, ``"interrupted"``, ``"max_iter"``,
-        ``"stalled"`` (no further decrease possible, tolerance not met) or ``"non-finite"``.
+        ``"stalled"`` (no further decrease possible, tolerance not met), ``"diverging"`` (no finite optimum:
+        separation) or ``"non-finite"``.
     message : str
         The same in words, with the remedy where there is one.
     history : dict of lists

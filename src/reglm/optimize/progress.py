@@ -90,8 +90,8 @@ class Progress:
         Raises
         ------
         Stop
-            When the objective is not finite, the callback says so or the monitor has not fallen for `patience`
-            iterations.
+            When the objective is not finite, the callback says so or the monitor has not fallen for
+            `patience` iterations.
         """
         self.n_iter += 1
         if not math.isfinite(value):
@@ -106,7 +106,7 @@ class Progress:
             raise Stop("stopped early", f"the monitor did not fall for {self.patience} iterations")
 
     def keep(self, theta: Array, value: float, grad_norm: float) -> None:
-        """Keep `theta` (P,) if its monitor, or its objective where there is no monitor, is the lowest so far."""
+        """Keep `theta` (P,) if its monitor (its objective where there is none) is the lowest so far."""
         score = value
         if self.problem.monitor is not None:
             score = float(self.problem.monitor(theta.astype(self.theta0.dtype, copy=False)))
@@ -122,8 +122,8 @@ class Progress:
         """Return the `Stop` for an objective that is not finite at the present iteration."""
         return Stop(
             "non-finite",
-            f"the objective became non-finite at iteration {self.n_iter}; lower learning_rate, clip the gradient, "
-            "standardise the inputs or start closer",
+            f"the objective became non-finite at iteration {self.n_iter}; lower learning_rate, "
+            "clip the gradient, standardise the inputs or start closer",
         )
 
     def result(self, status: str, message: str, state: object = None) -> Result:
@@ -137,4 +137,7 @@ class Progress:
 
 def limit_message(max_iter: int) -> str:
     """Message for a search that used up its iterations."""
-    return f"not converged after max_iter = {max_iter} iterations; raise max_iter, standardise the inputs or loosen tol"
+    return (
+        f"not converged after max_iter = {max_iter} iterations; "
+        "raise max_iter, standardise the inputs or loosen tol"
+    )

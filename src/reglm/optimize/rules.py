@@ -177,9 +177,9 @@ def adadelta(decay: float = 0.95, epsilon: float = 1e-6) -> Rule:
 def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rule:
     """Adam (Kingma & Ba 2015).
 
-    The accumulators hold ``m / (1 - beta1)`` and ``v / (1 - beta2)``, and the bias corrections are folded into
-    two scalars, which saves a third of the passes. A compiled kernel with the same bits takes over once enough
-    has been updated.
+    The accumulators hold ``m / (1 - beta1)`` and ``v / (1 - beta2)``, and the bias corrections are folded
+    into two scalars, which saves a third of the passes. A compiled kernel with the same bits takes over once
+    enough has been updated.
     """
 
     def step(state: State, theta: Array, gradient: Array, rate: float, l1: Array | None) -> None:
@@ -195,7 +195,9 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rul
     return Rule("adam", step, 2, 1e-3)
 
 
-def adam_blocks(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
+def adam_blocks(
+    state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]
+) -> None:
     """Adam's update by NumPy, block by block."""
     beta1, beta2, small, scaled = scalars
     for work, x, g, m, v in blocks(state, theta, gradient, *state.vectors):
@@ -211,7 +213,9 @@ def adam_blocks(state: State, theta: Array, gradient: Array, scalars: tuple[floa
         x -= work
 
 
-def adam_compiled(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
+def adam_compiled(
+    state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]
+) -> None:
     """The same update in one compiled pass; the same operations in the same order, hence the same bits."""
     from reglm.optimize.kernels import adam_update
 
@@ -219,7 +223,8 @@ def adam_compiled(state: State, theta: Array, gradient: Array, scalars: tuple[fl
 
 
 RULES: dict[str, Callable[..., Rule]] = {
-    "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adagrad": adagrad, "adadelta": adadelta, "adam": adam,
+    "sgd": sgd, "momentum": momentum, "nesterov": nesterov,
+    "adagrad": adagrad, "adadelta": adadelta, "adam": adam,
 }  # fmt: skip
 
 

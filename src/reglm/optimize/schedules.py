@@ -1,7 +1,7 @@
 """Learning-rate schedules: pure functions of the epoch and of the objective's history.
 
-A schedule is ``(epoch, max_iter, history) -> factor``; the learning rate of epoch 0, 1, ... is the initial one
-times that factor.
+A schedule is ``(epoch, max_iter, history) -> factor``; the learning rate of epoch 0, 1, ... is the initial
+one times that factor.
 """
 
 from __future__ import annotations

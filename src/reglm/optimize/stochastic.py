@@ -76,7 +76,9 @@ def stochastic(progress: Progress, settings: Settings) -> None:
         else:
             waited += 1
         if progress.problem.monitor is None and waited >= settings.patience:
-            raise Stop("converged", f"the objective fell by less than tol = {settings.tol:g} for {waited} epochs")
+            raise Stop(
+                "converged", f"the objective fell by less than tol = {settings.tol:g} for {waited} epochs"
+            )
     raise Stop("max_iter", limit_message(settings.max_iter))
 
 
@@ -128,8 +130,8 @@ def epoch(
 def finish(progress: Progress) -> None:
     """Choose between the parameters of the last and of the best epoch by the objective over all rows.
 
-    An epoch's mean objective is taken along the way, so its minimum need not mark the best parameters. Where a
-    monitor chose, only the objective and the gradient norm are filled in.
+    An epoch's mean objective is taken along the way, so its minimum need not mark the best parameters. Where
+    a monitor chose, only the objective and the gradient norm are filled in.
 
     Parameters
     ----------
@@ -146,11 +148,13 @@ def finish(progress: Progress) -> None:
     progress.best = (theta, value, progress.grad_norm(theta, gradient))
 
 
-def proximal_step(progress: Progress, theta: Array, value: float, gradient: Array) -> tuple[Array, float, Array]:
+def proximal_step(
+    progress: Progress, theta: Array, value: float, gradient: Array
+) -> tuple[Array, float, Array]:
     """One proximal gradient step on all rows, the longest of a few that lowers the objective.
 
-    The noise of the batches keeps coordinates away from the zeros that the L1 penalty calls for; a step without
-    noise puts them there.
+    The noise of the batches keeps coordinates away from the zeros that the L1 penalty calls for; a step
+    without noise puts them there.
 
     Parameters
     ----------

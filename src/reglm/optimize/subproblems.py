@@ -57,15 +57,18 @@ def boundary_step(values: Array, gradient: Array, radius: float) -> Array:
     Returns
     -------
     (P,) array
-        ``-gradient / (values + shift)`` with the shift that puts it on the sphere, found by safeguarded Newton
-        steps on the secular equation ``1/radius - 1/|p|``; in the hard case the lowest eigenvector fills up.
+        ``-gradient / (values + shift)`` with the shift that puts it on the sphere, found by safeguarded
+        Newton steps on the secular equation ``1/radius - 1/|p|``; in the hard case the lowest eigenvector
+        fills up.
     """
     low = max(0.0, -float(values[0]))
     high = low + float(np.linalg.norm(gradient)) / radius + np.finfo(float).tiny
     floor = low + 1e-12 * max(1.0, float(np.abs(values).max()))
     step = -gradient / (values + floor)
     if np.linalg.norm(step) <= radius:
-        step[0] += math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0]) if values[0] <= 0 else 0.0
+        step[0] += (
+            math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0]) if values[0] <= 0 else 0.0
+        )
         return step
     low, shift = floor, 0.5 * (floor + high)
     for _ in range(NEWTON_STEPS):
@@ -84,8 +87,8 @@ def boundary_step(values: Array, gradient: Array, radius: float) -> Array:
 def steihaug_step(product: Callable[[Array], Array], g: Array, radius: float) -> Array:
     """Truncated conjugate gradients (Steihaug 1983; Nocedal & Wright 2006, algorithm 7.2).
 
-    Stops inside the ball when the residual has fallen by ``min(0.5, sqrt(|g| / (1 + |g|)))``, so that outer steps
-    converge superlinearly, and at the sphere when it is crossed or the curvature is not positive.
+    Stops inside the ball when the residual has fallen by ``min(0.5, sqrt(|g| / (1 + |g|)))``, so that outer
+    steps converge superlinearly, and at the sphere when it is crossed or the curvature is not positive.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Trust-region methods (Conn, Gould & Toint 2000): one loop, three models of the objective.
 
-``fisher``: expected information, solved exactly (More & Sorensen 1983). ``trust-newton``: exact Hessian, solved
-exactly, or its products with truncated conjugate gradients (Steihaug 1983). ``newton-cg``: Gauss-Newton products
-in the same way ("Hessian-free", Martens 2010). The region is a ball in coordinates scaled by the root of the
-largest diagonal entries seen (More 1978), in plain coordinates where only products are known.
+``fisher``: expected information, solved exactly (More & Sorensen 1983). ``trust-newton``: exact Hessian,
+solved exactly, or its products with truncated conjugate gradients (Steihaug 1983). ``newton-cg``:
+Gauss-Newton products in the same way ("Hessian-free", Martens 2010). The region is a ball in coordinates
+scaled by the root of the largest diagonal entries seen (More 1978), in plain coordinates where only products
+are known.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def product_model(products: Callable[[Array], Product], dtype: np.dtype) -> Mode
         def product(v: Array) -> Array:
             return np.asarray(at_theta(v.astype(dtype, copy=False)), dtype=float)
 
-        return Quadratic(product, np.ones_like(gradient), lambda radius: steihaug_step(product, gradient, radius))
+        return Quadratic(
+            product, np.ones_like(gradient), lambda radius: steihaug_step(product, gradient, radius)
+        )
 
     return model
 
@@ -89,7 +92,7 @@ def fisher(progress: Progress, settings: Settings) -> None:
 
 
 def trust_newton(progress: Progress, settings: Settings) -> None:
-    """Newton's method within a trust region, by ``problem.hessian``, else ``problem.hessp``; see `trust_region`."""
+    """Newton within a trust region, by ``problem.hessian``, else ``problem.hessp``; see `trust_region`."""
     hessian, dtype = progress.problem.hessian, progress.theta0.dtype
     if hessian is not None:
         model = dense_model(lambda theta: hessian(theta.astype(dtype)))
@@ -152,7 +155,7 @@ def trust_region(progress: Progress, settings: Settings, model: Model) -> None:
 
 
 def start(progress: Progress, theta: Array, tol: float) -> tuple[float, Array]:
-    """Evaluate and keep the starting point (P,); ends the search there if it is not finite or already optimal."""
+    """Evaluate the starting point (P,); ends the search there if it is not finite or already optimal."""
     value, gradient = progress.value_grad(theta)
     if not (math.isfinite(value) and np.all(np.isfinite(gradient))):
         raise progress.non_finite()
@@ -174,15 +177,21 @@ def first_radius(quadratic: Quadratic, gradient: Array) -> float:
 
 
 def propose(
-    progress: Progress, quadratic: Quadratic, theta: Array, value: float, gradient: Array, radius: float, eps: float
+    progress: Progress,
+    quadratic: Quadratic,
+    theta: Array,
+    value: float,
+    gradient: Array,
+    radius: float,
+    eps: float,
 ) -> tuple[Array, float, float, Array, float, float]:
     """Shrink the region until the step it gives is accepted.
 
     Returns
     -------
     step, length, new_value, new_gradient, radius, predicted
-        The accepted step, its scaled length, what the objective is there, the radius for the next step and the
-        decrease the model promised.
+        The accepted step, its scaled length, what the objective is there, the radius for the next step and
+        the decrease the model promised.
 
     Raises
     ------
