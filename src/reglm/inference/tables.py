@@ -83,7 +83,8 @@ class Summary:
             return []
         cells = [["", *map(str, self.table.columns)], *self._cells()]
         label, *widths = (max(len(row[j]) for row in cells) for j in range(len(cells[0])))
-        widths = [max(w, 10) for w in widths]
+        if label + sum(max(w, 10) + 1 for w in widths) <= WIDTH:
+            widths = [max(w, 10) for w in widths]
         label = max(label, WIDTH - sum(widths) - len(widths))
         return [
             " ".join([row[0].ljust(label), *(c.rjust(w) for c, w in zip(row[1:], widths, strict=True))])

@@ -44,19 +44,21 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     name = type(estimator).__name__
     if name not in ESTIMATORS or type(estimator) is not getattr(reglm, name):
         raise ValueError(f"cannot save a {name}; models of these classes can be saved: {ESTIMATORS}.")
-    attributes = {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
-    if "fit_" not in attributes:
+    if not hasattr(estimator, "fit_"):
         raise ValueError(f"cannot save this {name}: it is not fitted; call fit first.")
     encode = Encoder()
     defaults = {p.name: p.default for p in inspect.signature(type(estimator)).parameters.values()}
-    options = {
-        key: encode.option(key, value, defaults[key])
-        for key, value in estimator.get_params(deep=False).items()
-    }
-    try:
-        fitted = {key: encode(value) for key, value in attributes.items()}
-    except Unstorable as error:
-        raise ValueError(f"cannot save this {name}: it holds a {error}.") from None
+    given = estimator.get_params(deep=False)
+    options = {key: encode.option(key, value, defaults[key]) for key, value in given.items()}
+    fitted = {}
+    for key, value in vars(estimator).items():
+        if key in given:
+            continue
+        try:
+            fitted[key] = encode(value)
+        except Unstorable as error:
+            if not key.startswith("_"):  # what is private to scikit-learn is made again when needed
+                raise ValueError(f"cannot save this {name}: {key} holds a {error}.") from None
     if encode.dropped:
         listed = ", ".join(dict.fromkeys(encode.dropped))
         warnings.warn(f"not stored, the loaded model has the defaults: {listed}.", UserWarning, stacklevel=2)
@@ -110,7 +112,7 @@ def _rebuilt(model: Any, arrays: list[Any]) -> Any:
         **{key: decode(value) for key, value in model["options"].items()}
     )
     for key, value in model["fitted"].items():
-        if not key.endswith("_") or key.startswith("_"):
+        if not key.isidentifier() or key.startswith("__") or hasattr(type(estimator), key):
             raise ValueError(f"{key!r:.60} is not the name of a fitted attribute")
         setattr(estimator, key, decode(value))
     return estimator

@@ -1,4 +1,4 @@
-"""Results of a fit under the names that users of statsmodels know."""
+"""Estimates, standard errors and measures of fit, under the names that users of statsmodels know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from reglm.inference.covariance import Covariance, estimate
+from reglm.inference.covariances import Covariance, estimate
 from reglm.inference.terms import coefficients, shape_terms
 from reglm.parameters import Array
 from reglm.record import Fit
@@ -16,7 +16,7 @@ from reglm.record import Fit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reglm.inference.summary import Summary
+    from reglm.inference.tables import Summary
 
 ONE_RESPONSE = frozenset({"multinomial", "ordinal"})
 """Families whose columns of y are the classes of one response."""
@@ -99,6 +99,11 @@ class Results:
             V[unknown] = V[:, unknown] = np.nan
         return pd.DataFrame(V, index=self.names, columns=self.names)
 
+    def cov_theta(self) -> Array:
+        """Covariance matrix of `theta` (P, P); NaN without standard errors."""
+        matrix = self._covariance.matrix
+        return np.full((len(self.theta),) * 2, np.nan) if matrix is None else matrix
+
     @cached_property
     def bse(self) -> pd.Series:
         """Standard errors (M,)."""
@@ -148,7 +153,7 @@ class Results:
 
     @property
     def df_resid(self) -> float:
-        """Observed numbers minus estimated parameters; a row of several independent responses holds several."""
+        """Observed numbers, one a row and independent response, minus estimated parameters."""
         likelihood = self.fit.likelihood
         columns = 1 if likelihood.family.name in ONE_RESPONSE else likelihood.network.outputs()
         return columns * self.nobs - self.rank
@@ -207,9 +212,9 @@ class Results:
             Intervals have level ``1 - alpha``.
         title : str, optional
         """
-        from reglm.inference.summary import summarise
+        from reglm.inference.report import report
 
-        return summarise(self, alpha, title)
+        return report(self, alpha, title)
 
     def __repr__(self) -> str:
         fit = self.fit
@@ -219,6 +224,13 @@ class Results:
         )
 
 
-def infer(fit: Fit, cov: str | None = None, use_t: bool = False) -> Results:
+def results(fit: Fit, cov: str | None = None, use_t: bool = False) -> Results:
     """Return the results of a fit; see `Results` for the arguments."""
     return Results(fit, cov, use_t)
+
+
+def summary(
+    fit: Fit, cov: str | None = None, alpha: float = 0.05, *, use_t: bool = False, title: str | None = None
+) -> Summary:
+    """Return the summary of a fit; see `Results` and `Results.summary` for the arguments."""
+    return Results(fit, cov, use_t).summary(alpha, title)

@@ -10,12 +10,12 @@ from reglm.inference.tables import Summary, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reglm.inference.results import Results
+    from reglm.inference.estimates import Results
 
 TITLES = {True: "Generalized Linear Model Results", False: "Recursive Generalized Linear Model Results"}
 
 
-def summarise(results: Results, alpha: float = 0.05, title: str | None = None) -> Summary:
+def report(results: Results, alpha: float = 0.05, title: str | None = None) -> Summary:
     """Return the summary of a fit.
 
     Parameters
@@ -84,6 +84,7 @@ def _measures(results: Results) -> list[tuple[str, str]]:
         ("AIC", number(results.aic)),
         ("BIC", number(results.bic)),
         ("Deviance", number(results.deviance)),
+        ("Pearson chi2", number(results.pearson_chi2)),
         ("D2", f"{results.d2:.4f}"),
         ("Dispersion", f"{number(fit.dispersion)} ({method_name(fit)})"),
     ]
