@@ -2,11 +2,11 @@
 
 The only module that compiles. Three ideas:
 
-* `evaluate` walks a graph node by node with NumPy and compiles nothing; predictions use it.
+* `Interpreted` walks a graph node by node with NumPy and compiles nothing; predictions use it.
 * `function` keeps one compiled program for each *structure* (depth, activations, family), never for sizes.
-* ``backend="auto"`` is tiered: calls are interpreted until interpreting has done as much work as a compilation
-  costs, then Numba takes over (the ski-rental rule: never worse than twice the best choice). The switch depends on an
-  operation count and not on a clock, so that a seed fixes every bit of a fit.
+* ``backend="auto"`` is tiered: calls are interpreted until interpreting has done as much work as a
+  compilation costs, then Numba takes over (the ski-rental rule: never worse than twice the best choice).
+  The switch depends on an operation count and not on a clock, so that a seed fixes every bit of a fit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytensor
@@ -27,7 +29,6 @@ from pytensor.scalar.basic import Second
 from pytensor.tensor.elemwise import Elemwise
 
 Array = np.ndarray
-Graph = tuple[Sequence[Variable], Sequence[Variable]]
 
 BACKENDS = ("auto", "python", "numba", "c", "jax")
 NODE_OPERATIONS = 3_000
@@ -37,6 +38,14 @@ COMPILATION_OPERATIONS = 3_000_000_000
 
 _programs: dict[Hashable, Program] = {}
 _counts = {"python": 0, "numba": 0, "c": 0, "jax": 0}
+
+
+class Graph(NamedTuple):
+    """Inputs and outputs of a graph, and what its builder wants remembered with it."""
+
+    inputs: Sequence[Variable]
+    outputs: Sequence[Variable]
+    note: Any = None
 
 
 def check_backend(backend: str) -> str:
@@ -49,11 +58,8 @@ def check_backend(backend: str) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend={backend!r} is not known; choose one of {BACKENDS}.")
-    if backend == "jax":
-        try:
-            import jax  # noqa: F401  (asks only whether it is there)
-        except ImportError:
-            raise ValueError("backend='jax' needs JAX: pip install 'reglm[jax]', or backend='auto'.") from None
+    if backend == "jax" and find_spec("jax") is None:
+        raise ValueError("backend='jax' needs JAX: pip install 'reglm[jax]', or backend='auto'.")
     return backend
 
 
@@ -73,28 +79,28 @@ def _mode(backend: str) -> Mode:
     if backend == "numba":
         return pytensor.compile.mode.NUMBA
     if backend == "jax":
-        pytensor.config.floatX  # noqa: B018  (configuration is read before JAX starts)
+        jax_mode = pytensor.compile.mode.JAX  # made first: PyTensor sets JAX's precision when it loads JAX
         import jax
 
-        import reglm.ops.jax_forms  # registers our Ops with JAX
-
         jax.config.update("jax_enable_x64", True)
-        return pytensor.compile.mode.JAX
+        return jax_mode
     if backend == "c":
         return Mode(linker="cvm", optimizer="fast_run")
-    # The interpreter wants each node to be one NumPy call: no fusion, and none of the rewrites that introduce scalar
-    # operations without a NumPy form. `fill` is the one that gradients bring along.
+    # The interpreter wants each node to be one NumPy call: no fusion, and none of the rewrites that
+    # introduce scalar operations without a NumPy form. `fill` is the one that gradients bring along.
     plain = SequentialGraphRewriter(MergeOptimizer(), in2out(fill_as_alloc))
     return Mode(linker="py", optimizer=plain)
 
 
 def _compile(graph: Graph, backend: str) -> Callable[..., list[Array]]:
-    inputs, outputs = graph
     _counts[backend] += 1
-    compiled = pytensor.function(
-        list(inputs), list(outputs), mode=_mode(backend), trust_input=True, on_unused_input="ignore"
+    return pytensor.function(
+        list(graph.inputs),
+        list(graph.outputs),
+        mode=_mode(backend),
+        trust_input=True,
+        on_unused_input="ignore",
     )
-    return compiled
 
 
 @contextmanager
@@ -112,26 +118,34 @@ def clear() -> None:
 
 
 class Program:
-    """A graph with its compiled forms, each made when first called for and shared by every fit in the process.
+    """A graph with its compiled forms, each made when first called for and shared within the process.
 
     Parameters
     ----------
     build : callable
-        Returns ``(inputs, outputs)``; called once.
+        Returns the `Graph`; called once.
     """
 
     def __init__(self, build: Callable[[], Graph]) -> None:
         self.graph = build()
-        self.nodes = len(list(toposort(self.graph[1])))
+        self.nodes = len(list(toposort(self.graph.outputs)))
         self._forms: dict[str, Callable[..., list[Array]]] = {}
         self._lock = threading.Lock()
 
-    def form(self, tier: str) -> Callable[..., list[Array]]:
-        """Return the compiled form for a tier."""
+    def run(self, tier: str, arguments: Sequence[Array]) -> list[Array]:
+        """Run the compiled form of a tier, one thread at a time: a form holds its arguments while it runs."""
         with self._lock:
             if tier not in self._forms:
                 self._forms[tier] = _compile(self.graph, tier)
-        return self._forms[tier]
+            return self._forms[tier](*arguments)
+
+    def interpret(self, arguments: Sequence[Array]) -> list[Array]:
+        """Run the graph as it was built, by NumPy; threads need not wait for one another."""
+        return self._interpreted(*arguments)
+
+    @cached_property
+    def _interpreted(self) -> Interpreted:
+        return Interpreted(self.graph.inputs, self.graph.outputs)
 
     def operations(self, arguments: Sequence[Array]) -> int:
         """Estimate elementary operations of one call: rows times parameters, plus a price for each node."""
@@ -167,7 +181,7 @@ class Tiered:
     def __call__(self, *arguments: Array) -> list[Array]:
         """Run the graph on C-contiguous arrays of the declared types."""
         tier = self._tier(arguments)
-        results = self.program.form(tier)(*arguments)
+        results = self.program.run(tier, arguments)
         return [np.asarray(r) for r in results] if tier == "jax" else results
 
 
@@ -177,7 +191,7 @@ def function(build: Callable[[], Graph], key: Hashable, backend: str = "auto") -
     Parameters
     ----------
     build : callable
-        Returns ``(inputs, outputs)``.
+        Returns the `Graph`.
     key : hashable
         Names the structure: what, layers, activations, family, dtype. Sizes do not belong in it.
     backend : {"auto", "python", "numba", "c", "jax"}
@@ -192,8 +206,44 @@ def function(build: Callable[[], Graph], key: Hashable, backend: str = "auto") -
     return Tiered(_programs[key], backend)
 
 
+class Interpreted:
+    """A graph as a list of NumPy calls; nothing is rewritten or compiled.
+
+    Parameters
+    ----------
+    inputs, outputs : sequences of variables
+        Inputs may be any variables of the graph.
+    """
+
+    def __init__(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> None:
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        nodes = list(toposort(self.outputs, blockers=self.inputs))
+        kept = {*self.inputs, *self.outputs}
+        last = {
+            v: node for node in nodes for v in node.inputs if v not in kept and not isinstance(v, Constant)
+        }
+        self._steps: list[tuple[Any, list[Variable]]] = []
+        for node in nodes:
+            node.op.prepare_node(node, None, None, "py")
+            self._steps.append((node, [v for v in dict.fromkeys(node.inputs) if last.get(v) is node]))
+        used = [v for node in nodes for v in node.inputs] + self.outputs
+        self._constants = {v: v.data for v in used if isinstance(v, Constant)}
+
+    def __call__(self, *arguments: Array) -> list[Array]:
+        """Evaluate the outputs; what is no longer needed is let go on the way."""
+        values: dict[Variable, Any] = self._constants | dict(zip(self.inputs, arguments, strict=True))
+        for node, done in self._steps:
+            cells: list[list[Any]] = [[None] for _ in node.outputs]
+            node.op.perform(node, [values[v] for v in node.inputs], cells)
+            values.update((v, cell[0]) for v, cell in zip(node.outputs, cells, strict=True))
+            for v in done:
+                del values[v]
+        return [values[v] for v in self.outputs]
+
+
 def evaluate(outputs: Sequence[Variable], given: Mapping[Variable, Array]) -> list[Array]:
-    """Evaluate a graph by NumPy, node by node, without rewriting or compiling it.
+    """Evaluate a graph once by NumPy, without rewriting or compiling it.
 
     Parameters
     ----------
@@ -204,22 +254,4 @@ def evaluate(outputs: Sequence[Variable], given: Mapping[Variable, Array]) -> li
     -------
     list of ndarray
     """
-    nodes = list(toposort(list(outputs), blockers=list(given)))
-    needed = set(outputs)
-    uses: dict[Variable, int] = {}
-    for node in nodes:
-        for v in node.inputs:
-            uses[v] = uses.get(v, 0) + 1
-    values: dict[Variable, Any] = dict(given)
-    for node in nodes:
-        arguments = [v.data if isinstance(v, Constant) else values[v] for v in node.inputs]
-        cells: list[list[Any]] = [[None] for _ in node.outputs]
-        if hasattr(node.op, "prepare_node"):
-            node.op.prepare_node(node, None, None, "py")
-        node.op.perform(node, arguments, cells)
-        values.update((v, cell[0]) for v, cell in zip(node.outputs, cells, strict=True))
-        for v in node.inputs:
-            uses[v] -= 1
-            if not uses[v] and v not in needed and v not in given:
-                values.pop(v, None)
-    return [v.data if isinstance(v, Constant) else values[v] for v in outputs]
+    return Interpreted(list(given), outputs)(*given.values())

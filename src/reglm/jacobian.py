@@ -1,13 +1,13 @@
 """The design matrix of a network, ``J = d eta / d theta``, read off its affine taps.
 
-For output k one gradient of ``sum_i eta_ik`` with respect to every ``a = h W + b`` gives the deltas of all rows at once,
-because row i of eta depends on row i alone. Then ``J_i[W] = sum_s h_is (x) delta_is`` and ``J_i[b] = sum_s delta_is``; no
-loop over examples and no forward mode (theory: the design matrix of a network).
+For output k one gradient of ``sum_i eta_ik`` with respect to every ``a = h W + b`` gives the deltas of all
+rows at once, because row i of eta depends on row i alone. Then ``J_i[W] = sum_s h_is (x) delta_is`` and
+``J_i[b] = sum_s delta_is`` over the positions s at which W acts; no loop over examples and no forward mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,44 +21,29 @@ BLOCK_ELEMENTS = 8_000_000
 """Rows of J are formed in blocks of about this many numbers."""
 
 
-def _dense(h: Array, delta: Array, n: int) -> Array:
-    h, delta = h.reshape(n, -1, h.shape[-1]), delta.reshape(n, -1, delta.shape[-1])
-    return np.einsum("nsp,nsk->npk", h, delta).reshape(n, -1)
+def _positions(a: Array, n: int) -> Array:
+    """Array (n, positions, width) from one with the positions of a row one after the other."""
+    return a.reshape(n, -1, a.shape[-1])
 
 
-def _lookup(codes: Array, delta: Array, n: int, size: int) -> Array:
-    count = codes.shape[1]
-    delta = delta.reshape(n, count, -1)
-    J = np.zeros((n, size // delta.shape[2], delta.shape[2]), dtype=delta.dtype)
-    for c in range(count):
-        known = np.flatnonzero(codes[:, c] >= 0)
-        np.add.at(J, (known, codes[known, c]), delta[known, c])
-    return J.reshape(n, size)
+def _add_weight(J: Array, tap: Tap, h: list[Array], delta: Array) -> None:
+    """Add ``sum_s h_is (x) delta_is`` to J (n, p, k), a view into the design matrix."""
+    n = len(J)
+    if tap.kind == "lookup":
+        codes, delta = h[0], delta.reshape(n, h[0].shape[1], -1)
+        for c in range(codes.shape[1]):
+            known = np.flatnonzero(codes[:, c] >= 0)
+            J[known, codes[known, c]] += delta[known, c]
+    elif tap.kind == "sparse":
+        rows = sparse.csr_matrix(tuple(h), shape=(n, J.shape[1]))
+        J += rows.toarray()[:, :, None] * delta[:, None, :]
+    else:
+        J += np.einsum("isp,isk->ipk", _positions(h[0], n), _positions(delta, n))
 
 
-def tap_blocks(tap: Tap, h: list[Array], delta: Array, n: int, size: int) -> Iterator[tuple[str, Array]]:
-    """Name and block (n, size) of J for the parameters of one tap.
-
-    Parameters
-    ----------
-    tap : Tap
-    h, delta : arrays
-        Inputs of the affine map and derivatives with respect to its output.
-    n : int
-        Rows of data.
-    size : int
-        Entries of the weight.
-    """
-    if tap.weight is not None:
-        if tap.kind == "dense":
-            yield tap.weight, _dense(h[0], delta, n)
-        elif tap.kind == "sparse":
-            rows = sparse.csr_matrix(tuple(h), shape=(n, size // delta.shape[1])).toarray()
-            yield tap.weight, _dense(rows, delta, n)
-        else:
-            yield tap.weight, _lookup(h[0], delta, n, size)
-    if tap.bias is not None:
-        yield tap.bias, delta.reshape(n, -1) if tap.kind == "shared" else delta.reshape(n, -1, delta.shape[-1]).sum(axis=1)
+def _add_bias(J: Array, tap: Tap, delta: Array) -> None:
+    """Add ``sum_s delta_is`` to J (n, *shape of the bias)."""
+    J += delta.reshape(J.shape) if tap.kind == "shared" else _positions(delta, len(J)).sum(axis=1)
 
 
 def jacobian(likelihood: Likelihood, theta: Array, data: Data, output: int = 0) -> Array:
@@ -75,16 +60,17 @@ def jacobian(likelihood: Likelihood, theta: Array, data: Data, output: int = 0) 
     Returns
     -------
     ndarray (n, P)
-        Columns of the family's shape parameters are zero.
+        Columns in the order of theta; zero for the family's shape parameters.
     """
-    n = data.y.shape[0]
-    layout = likelihood.layout
-    seed = np.eye(likelihood.network.outputs())[output][None, :]
+    n, layout = data.y.shape[0], likelihood.layout
     J = np.zeros((n, layout.size), dtype=theta.dtype)
-    sizes = {spec.name: spec.size for spec in layout.specs}
+    views = {s.name: J[:, layout.slices[s.name]].reshape(n, *s.shape) for s in layout.specs}
+    seed = np.eye(likelihood.network.outputs())[None, output]
     for tap, h, delta in likelihood.taps(theta, data, seed):
-        for name, block in tap_blocks(tap, h, delta, n, sizes.get(tap.weight or "", 0)):
-            J[:, layout.slices[name]] += block
+        if tap.weight is not None:
+            _add_weight(views[tap.weight], tap, h, delta)
+        if tap.bias is not None:
+            _add_bias(views[tap.bias], tap, delta)
     return J
 
 
@@ -96,7 +82,7 @@ def blocks(likelihood: Likelihood, data: Data) -> Iterator[slice]:
 
 
 def fisher(likelihood: Likelihood, theta: Array, data: Data) -> tuple[Array, Array]:
-    """Score of the objective and expected information at dispersion 1, ``J' s`` (P,) and ``J' W J`` (P, P)."""
+    """Score ``J' s`` (P,) of the objective and expected information ``J' W J`` (P, P) at dispersion 1."""
     size = likelihood.layout.size
     score, information = np.zeros(size), np.zeros((size, size))
     for rows in blocks(likelihood, data):
@@ -122,52 +108,58 @@ class GaussNewton:
     """
 
     def __init__(self, likelihood: Likelihood, theta: Array, data: Data) -> None:
-        outputs = likelihood.network.outputs()
         self.layout = likelihood.layout
         self.n = data.y.shape[0]
-        self.taps = [likelihood.taps(theta, data, seed[None, :]) for seed in np.eye(outputs)]
         self.W = likelihood.working(theta, data).information
+        seeds = np.eye(likelihood.network.outputs())[:, None, :]
+        first, *others = (likelihood.taps(theta, data, seed) for seed in seeds)
+        # h is the same for every output: one copy of it, with the deltas of all outputs beside it
+        self.taps = [
+            (tap, h, [delta, *(other[i][2] for other in others)]) for i, (tap, h, delta) in enumerate(first)
+        ]
 
-    def _forward(self, taps: list[tuple[Tap, list[Array], Array]], v: dict[str, Array]) -> Array:
-        """``J v`` (n,): ``sum_s delta_is . (h_is V + v_b)``."""
-        total = np.zeros(self.n)
-        for tap, h, delta in taps:
-            total += (delta * _affine(tap, h, v, delta.shape)).reshape(self.n, -1).sum(axis=1)
-        return total
+    def forward(self, v: Array) -> Array:
+        """``J v`` (n, K): ``sum_s delta_is . (h_is V + v_b)``."""
+        views = self.layout.views(v)
+        Jv = np.zeros(self.W.shape[:2])
+        for tap, h, deltas in self.taps:
+            change = _affine(tap, h, views, deltas[0].shape)
+            for k, delta in enumerate(deltas):
+                Jv[:, k] += (delta * change).reshape(self.n, -1).sum(axis=1)
+        return Jv
 
-    def _backward(self, taps: list[tuple[Tap, list[Array], Array]], u: Array, out: dict[str, Array]) -> None:
-        """Add ``J' u`` (P,) to `out`."""
-        for tap, h, delta in taps:
-            d = (delta.reshape(self.n, -1) * u[:, None]).reshape(delta.shape)
+    def backward(self, u: Array) -> Array:
+        """``J' u`` (P,), u (n, K)."""
+        result = np.zeros(self.layout.size)
+        views = self.layout.views(result)
+        for tap, h, deltas in self.taps:
+            d: Array = sum(_scaled(delta, u[:, k]) for k, delta in enumerate(deltas))  # type: ignore[assignment]  # never 0
             if tap.weight is not None:
-                out[tap.weight] += _weight_gradient(tap, h, d, out[tap.weight].shape)
+                views[tap.weight][...] += _weight_gradient(tap, h, d, views[tap.weight].shape)
             if tap.bias is not None:
-                out[tap.bias] += d.sum(axis=0).reshape(out[tap.bias].shape)
+                views[tap.bias][...] += d.sum(axis=0).reshape(views[tap.bias].shape)
+        return result
 
     def __call__(self, v: Array) -> Array:
         """``J' W J v`` (P,)."""
-        views = self.layout.views(v)
-        Jv = np.stack([self._forward(taps, views) for taps in self.taps], axis=1)
-        WJv = np.einsum("nkm,nm->nk", self.W, Jv)
-        result = np.zeros(self.layout.size)
-        out = self.layout.views(result)
-        for k, taps in enumerate(self.taps):
-            self._backward(taps, WJv[:, k], out)
-        return result
+        return self.backward(np.einsum("nkm,nm->nk", self.W, self.forward(v)))
 
 
-def _affine(tap: Tap, h: list[Array], v: dict[str, Array], shape: tuple[int, ...]) -> Array:
+def _scaled(delta: Array, u: Array) -> Array:
+    """Multiply the deltas of row i, at all its positions, by u_i."""
+    return (delta.reshape(len(u), -1) * u[:, None]).reshape(delta.shape)
+
+
+def _affine(tap: Tap, h: list[Array], v: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     """``h V + v_b`` in the shape of the tap's output."""
-    a: Any = 0.0
-    if tap.weight is not None:
-        V = v[tap.weight]
-        if tap.kind == "dense":
-            a = h[0] @ V
-        elif tap.kind == "sparse":
-            a = sparse.csr_matrix(tuple(h), shape=(shape[0], V.shape[0])) @ V
-        else:
-            a = np.where(h[0][:, :, None] >= 0, V[h[0]], 0.0).reshape(shape)
-    return a + (0.0 if tap.bias is None else v[tap.bias])
+    a: Any = 0.0 if tap.bias is None else v[tap.bias]
+    if tap.weight is None:
+        return a
+    V = v[tap.weight]
+    if tap.kind == "lookup":
+        return np.where(h[0][:, :, None] >= 0, V[h[0]], 0.0).reshape(shape)
+    rows = sparse.csr_matrix(tuple(h), shape=(shape[0], len(V))) if tap.kind == "sparse" else h[0]
+    return rows @ V + a
 
 
 def _weight_gradient(tap: Tap, h: list[Array], d: Array, shape: tuple[int, ...]) -> Array:
@@ -175,7 +167,7 @@ def _weight_gradient(tap: Tap, h: list[Array], d: Array, shape: tuple[int, ...])
     if tap.kind == "dense":
         return h[0].T @ d
     if tap.kind == "sparse":
-        return sparse.csr_matrix(tuple(h), shape=(d.shape[0], shape[0])).T @ d
+        return sparse.csr_matrix(tuple(h), shape=(len(d), shape[0])).T @ d
     gradient = np.zeros(shape, dtype=d.dtype)
     rows, column = np.nonzero(h[0] >= 0)
     np.add.at(gradient, h[0][rows, column], d.reshape(*h[0].shape, -1)[rows, column])

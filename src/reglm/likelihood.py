@@ -1,12 +1,13 @@
-"""Family after network: the log-likelihood of a recursive GLM, compiled, with the derivatives solvers ask for.
+"""Family after network: the log-likelihood of a recursive GLM and its derivatives, compiled.
 
-The objective is ``- sum_i w_i log p(y_i | x_i)`` at dispersion 1, up to a constant that no parameter enters. Penalties are
-added outside (`reglm.fitting`), so that changing one compiles nothing.
+The objective is ``- sum_i w_i log p(y_i | x_i)`` at dispersion 1, up to a constant that no parameter
+enters. Penalties are added outside (`reglm.fitting`), so that changing one compiles nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,14 +18,16 @@ from pytensor.tensor.variable import TensorVariable
 
 from reglm.compiling import Graph, Tiered, evaluate, function
 from reglm.families import Family, Mean
-from reglm.response import Response, Working
 from reglm.layers import Batch, Scope, SparseRows, Tap, Trace
 from reglm.links import Link
 from reglm.network import Network, linear_predictor
 from reglm.parameters import Array, Layout, Spec
+from reglm.response import Response, Working
 
-BLOCK_ELEMENTS = 4_000_000
+BLOCK_ELEMENTS = 1_000_000
 """Predictions run in blocks of rows whose widest arrays hold about this many numbers."""
+BUFFER_SHAPES = {0: (), 1: (None,), 2: (1, None)}
+"""Static shape of a buffer by its dimensions: a number, a vector, a row that broadcasts."""
 
 
 class Data(NamedTuple):
@@ -97,15 +100,11 @@ class Likelihood:
         self._programs: dict[str, Tiered] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Compiled programs and initialisers stay behind; both are remade from the structure.
-        return {k: v for k, v in self.__dict__.items() if k not in ("_programs", "layout")}
+        # Programs stay behind, to be found again by their structure.
+        return self.__dict__ | {"_programs": {}}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.layout = Layout([*self.network.specs(), *self.shape_specs])
-        self._programs = {}
-
-    # -- building graphs ------------------------------------------------------------------------------------------
+    # -- building graphs
+    # ------------------------------------------------------------------------------------------
 
     def _cast(self, array: Array) -> Array:
         """Make floats the model's dtype; everything C-contiguous."""
@@ -114,9 +113,12 @@ class Likelihood:
 
     def symbols(self, *, training: bool = False, per_row: bool = False) -> Symbols:
         """Fresh graph inputs and the linear predictor, offset included."""
-        parameters = {s.name: pt.tensor(s.name, dtype=self.dtype, shape=(None,) * len(s.shape)) for s in self.layout.specs}
+        parameters = {
+            spec.name: pt.tensor(spec.name, dtype=self.dtype, shape=(None,) * len(spec.shape))
+            for spec in self.layout.specs
+        }
         buffers = {
-            name: pt.tensor(name, dtype=str(value.dtype), shape=tuple(1 if d == 1 and value.ndim == 2 and i == 0 else None for i, d in enumerate(value.shape)))
+            name: pt.tensor(name, dtype=str(value.dtype), shape=BUFFER_SHAPES[value.ndim])
             for name, value in self.buffers.items()
         }
         X = self._symbolic_rows()
@@ -128,7 +130,8 @@ class Likelihood:
 
     def _symbolic_rows(self) -> Batch:
         if self.is_sparse:
-            return SparseRows(pt.vector("data", dtype=self.dtype), pt.ivector("indices"), pt.ivector("indptr"))
+            data = pt.vector("data", dtype=self.dtype)
+            return SparseRows(data, pt.ivector("indices"), pt.ivector("indptr"))
         return pt.matrix("X", dtype=self.dtype)
 
     def shape(self, theta: Array) -> dict[str, Array]:
@@ -154,49 +157,51 @@ class Likelihood:
     def _objective(self, s: Symbols) -> TensorVariable:
         return -self.family.objective(s.y, Mean(self.link, s.eta), s.weights, **self._shape(s)).sum()
 
+    def _key(self, name: str) -> tuple[Any, ...]:
+        """Key of a graph: everything that tells it from others, sizes aside."""
+        shape = tuple((spec.name, len(spec.shape)) for spec in self.shape_specs)
+        structure = self.network.structure(), self.family.structure(), self.link.name, shape
+        return (name, structure, self.dtype, self.is_sparse)
+
     def _program(self, name: str, build: Callable[[], Graph]) -> Tiered:
         if name not in self._programs:
-            structure = self.network.structure(), self.family.structure(), self.link.name
-            key = (name, structure, self.dtype, self.is_sparse, len(self.shape_specs))
-            self._programs[name] = function(build, key, self.backend)
+            self._programs[name] = function(build, self._key(name), self.backend)
         return self._programs[name]
 
-    # -- running them ---------------------------------------------------------------------------------------------
+    # -- running them
+    # ---------------------------------------------------------------------------------------------
 
     def arguments(self, theta: Array, data: Data, noise: Sequence[Array] = ()) -> list[Array]:
         """Arrays in the order of `Symbols.inputs`."""
         X = [data.X.data, data.X.indices, data.X.indptr] if self.is_sparse else [data.X]
         return [*self.layout.views(theta).values(), *self.buffers.values(), *X, *data[1:], *noise]
 
-    def _flat(self, arrays: Sequence[Array]) -> Array:
-        return np.concatenate([np.ravel(a) for a in arrays])
-
-    def value_grad(self, theta: Array, data: Data, noise: Sequence[Array] | None = None) -> tuple[float, Array]:
+    def value_grad(
+        self, theta: Array, data: Data, noise: Sequence[Array] | None = None
+    ) -> tuple[float, Array]:
         """Objective and gradient (P,); in training mode when dropout `noise` (possibly empty) is given."""
         training = noise is not None
 
         def build() -> Graph:
             s = self.symbols(training=training)
             value = self._objective(s)
-            return s.inputs(), [value, *pytensor.grad(value, list(s.parameters.values()), disconnected_inputs="ignore")]
+            return Graph(s.inputs(), [value, *_gradient(value, s)])
 
         run = self._program("training" if training else "objective", build)
         value, *gradient = run(*self.arguments(theta, data, noise or ()))
-        return float(value), self._flat(gradient)
+        return float(value), _flat(gradient)
 
     def hessp(self, theta: Array, data: Data, v: Array) -> Array:
         """Exact Hessian of the objective times `v` (P,)."""
 
         def build() -> Graph:
             s = self.symbols()
-            wrt = list(s.parameters.values())
-            s.extra = [p.type() for p in wrt]
-            gradient = pytensor.grad(self._objective(s), wrt, disconnected_inputs="ignore")
-            along = sum((g * d).sum() for g, d in zip(gradient, s.extra, strict=True))
-            return s.inputs(), pytensor.grad(along, wrt, disconnected_inputs="ignore")
+            s.extra = [p.type() for p in s.parameters.values()]
+            slopes = zip(_gradient(self._objective(s), s), s.extra, strict=True)
+            return Graph(s.inputs(), _gradient(sum((g * d).sum() for g, d in slopes), s))
 
-        vectors = list(self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values())
-        return self._flat(self._program("hessp", build)(*self.arguments(theta, data), *vectors))
+        vectors = self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values()
+        return _flat(self._program("hessp", build)(*self.arguments(theta, data), *vectors))
 
     def hessian(self, theta: Array, data: Data) -> Array:
         """Exact Hessian (P, P) of the objective: the observed information at dispersion 1."""
@@ -206,47 +211,63 @@ class Likelihood:
 
     def taps(self, theta: Array, data: Data, seed: Array) -> list[tuple[Tap, list[Array], Array]]:
         """Every affine map with its inputs h and ``d (eta seed) / d a``; `seed` (1, K) picks an output."""
-        structure = self.symbols(per_row=True)
 
         def build() -> Graph:
             s = self.symbols(per_row=True)
             s.extra = [pt.tensor("seed", dtype=self.dtype, shape=(1, None))]
-            deltas = pytensor.grad((s.eta * s.extra[0]).sum(), [tap.a for tap in s.trace.taps])
-            return s.inputs(), [*(h for tap in s.trace.taps for h in tap.h), *deltas]
+            taps = s.trace.taps
+            deltas = pytensor.grad((s.eta * s.extra[0]).sum(), [tap.a for tap in taps])
+            return Graph(s.inputs(), [*deltas, *(h for tap in taps for h in tap.h)], taps)
 
-        results = self._program("taps", build)(*self.arguments(theta, data), self._cast(seed))
-        found, used = [], 0
-        deltas = results[len(results) - len(structure.trace.taps) :]
-        for tap, delta in zip(structure.trace.taps, deltas, strict=True):
-            found.append((tap, results[used : used + len(tap.h)], delta))
-            used += len(tap.h)
-        return found
+        run = self._program("taps", build)
+        taps: list[Tap] = run.program.graph.note
+        results = run(*self.arguments(theta, data), self._cast(seed))
+        inputs = iter(results[len(taps) :])
+        deltas = results[: len(taps)]
+        return [(tap, [next(inputs) for _ in tap.h], delta) for tap, delta in zip(taps, deltas, strict=True)]
 
     def eta(self, theta: Array, X: Any, offset: Array | None = None) -> Array:
         """Linear predictor (n, K), by NumPy and in blocks of rows; nothing is compiled."""
-        s = self.symbols()
-        K = self.network.outputs()
-        n = X.shape[0]
-        widest = max([self.network.inputs, K, *(max(spec.shape, default=1) for spec in self.layout.specs)])
-        block = max(1, BLOCK_ELEMENTS // widest)
+
+        def build() -> Graph:
+            s = self.symbols()
+            return Graph(s.inputs(), [s.eta])
+
+        program = self._program("eta", build).program
+        n, K = X.shape[0], self.network.outputs()
         eta = np.empty((n, K), dtype=self.dtype)
+        block = max(1, BLOCK_ELEMENTS // self._widest())
         for start in range(0, n, block):
             rows = slice(start, min(start + block, n))
             zeros = np.zeros((rows.stop - start, K), dtype=self.dtype)
             data = Data(X[rows], zeros, zeros if offset is None else offset[rows], zeros[:, :1])
-            eta[rows] = evaluate([s.eta], self.given(s, theta, data))[0]
+            (eta[rows],) = program.interpret(self.arguments(theta, data))
         return eta
 
-    def given(self, s: Symbols, theta: Array, data: Data, noise: Sequence[Array] = ()) -> Mapping[TensorVariable, Array]:
-        """Values for the inputs of a graph, for `reglm.compiling.evaluate`."""
-        return dict(zip(s.inputs(), self.arguments(theta, data, noise), strict=True))
+    def _widest(self) -> int:
+        """Numbers a row takes in the widest array of the network."""
+        parts = [spec.shape for spec in self.layout.specs] + [
+            buffer.shape for buffer in self.buffers.values()
+        ]
+        return max(1, self.network.inputs, *(math.prod(shape[1:]) for shape in parts))
 
     def batch_moments(self, theta: Array, data: Data) -> dict[str, Array]:
-        """Moments that batch normalisation takes over all of `data`, dropout off; empty without such layers."""
+        """Moments of batch normalisation over all of `data`, dropout off; empty without such layers."""
         s = self.symbols(training=True)
         if not s.trace.statistics:
             return {}
-        quiet = {name: np.zeros_like(v) if name.endswith("rate") else v for name, v in self.buffers.items()}
         noise = [np.zeros((data.y.shape[0], width), dtype="float32") for width in self.network.noise()]
-        given = dict(self.given(s, theta, data, noise)) | {s.buffers[name]: value for name, value in quiet.items()}
-        return dict(zip(s.trace.statistics, evaluate(list(s.trace.statistics.values()), given), strict=True))
+        given = dict(zip(s.inputs(), self.arguments(theta, data, noise), strict=True))
+        quiet = {s.buffers[k]: np.zeros_like(v) for k, v in self.buffers.items() if k.endswith("rate")}
+        return dict(
+            zip(s.trace.statistics, evaluate(list(s.trace.statistics.values()), given | quiet), strict=True)
+        )
+
+
+def _gradient(value: TensorVariable, s: Symbols) -> list[TensorVariable]:
+    """Gradient in every parameter; zero where `value` does not depend on one."""
+    return pytensor.grad(value, list(s.parameters.values()), disconnected_inputs="ignore")
+
+
+def _flat(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([a.reshape(-1) for a in arrays])

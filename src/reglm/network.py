@@ -1,7 +1,7 @@
 """The recursion: a generalized linear model whose predictor is another one's response.
 
-``h_0 = X;  h_l = f_l(h_{l-1} W_l + b_l);  eta = h_L W + b (+ X S)``, where an activation f_l is an inverse link and the
-optional skip term is the ordinary linear predictor, nested in the network.
+``h_0 = X;  h_l = f_l(h_{l-1} W_l + b_l);  eta = h_L W + b (+ X S)``, where an activation f_l is an inverse
+link and the optional skip term is the ordinary linear predictor, nested in the network.
 """
 
 from __future__ import annotations
@@ -107,9 +107,14 @@ def linear_predictor(network: Network, X: Batch, scope: Scope) -> TensorVariable
 
 
 def compose(
-    layers: Sequence[Layer], inputs: int, outputs: int, *, skip: bool | Layer = False, output_bias: bool = True
+    layers: Sequence[Layer],
+    inputs: int,
+    outputs: int,
+    *,
+    skip: bool | Layer = False,
+    output_bias: bool = True,
 ) -> Network:
-    """Return a network from any composition of layers, closed by the output layer; `skip` may be a layer itself."""
+    """Return a network from any composition of layers, closed by the output layer; `skip` may be a layer."""
     names = (*(f"layer{i + 1}" for i in range(len(layers))), "output")
     chain = Sequential((*layers, Dense(outputs, bias=output_bias)), names)
     term = skip if isinstance(skip, Layer) else Dense(outputs, bias=False, init=zeros) if skip else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -26,9 +27,27 @@ def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.ones(shape)
 
 
+def _filled(value: float | Array, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
+
+
 def constant(value: float | Array) -> Initialiser:
     """Start at a given value, broadcast to the shape."""
-    return lambda rng, shape: np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
+    return partial(_filled, value)
+
+
+def _normal(scale: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return scale * rng.normal(size=shape)
+
+
+def normal(scale: float) -> Initialiser:
+    """Normal with a given standard deviation."""
+    return partial(_normal, scale)
+
+
+def phases(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Uniform over a full turn, in radians."""
+    return rng.uniform(0.0, 2.0 * np.pi, shape)
 
 
 def glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -71,7 +90,8 @@ def initialiser(name: str | Initialiser) -> Initialiser:
     if callable(name):
         return name
     if name not in INITIALISERS:
-        raise ValueError(f"init={name!r} is not known; choose one of {sorted(INITIALISERS)} or pass a callable.")
+        known = sorted(INITIALISERS)
+        raise ValueError(f"init={name!r} is not known; choose one of {known} or pass a callable.")
     return INITIALISERS[name]
 
 
@@ -118,10 +138,9 @@ class Layout:
         if len(set(names)) != len(names):
             raise ValueError(f"parameter names must be unique, got {names}.")
         ends = np.cumsum([spec.size for spec in self.specs], dtype=int)
-        self.slices: dict[str, slice] = {
-            spec.name: slice(int(end) - spec.size, int(end)) for spec, end in zip(self.specs, ends, strict=True)
-        }
-        self.size: int = int(ends[-1]) if len(ends) else 0
+        starts = [0, *ends.tolist()]
+        self.slices: dict[str, slice] = {name: slice(*starts[i : i + 2]) for i, name in enumerate(names)}
+        self.size: int = starts[-1]
 
     def views(self, theta: Array) -> dict[str, Array]:
         """Named views into ``theta`` (P,); nothing is copied."""

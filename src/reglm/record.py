@@ -53,7 +53,8 @@ class Fit:
         Whether a weight is a number of repetitions: n and degrees of freedom then count weights, not rows.
     restarts : list of Restart
     at_optimum : bool
-        False where theta is not meant to be a stationary point: early stopping, dropout, L1, stochastic solvers.
+        False where theta is not meant to be a stationary point: early stopping, dropout, L1, stochastic
+        solvers.
     input_names, output_names : list of str
     balanced : bool
         Whether the intercept was refitted so that fitted and observed totals agree.

@@ -1,7 +1,7 @@
 """A family after a link, evaluated by NumPy at given linear predictors.
 
-Means, deviances, log-densities and the working quantities of scoring, all derived from the family's one log-density.
-Rows are taken in blocks that stay in cache.
+Means, deviances, log-densities and the working quantities of scoring, all derived from the family's one
+log-density. Rows are taken in blocks that stay in cache.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from reglm.compiling import evaluate
+from reglm.compiling import Interpreted
 from reglm.families import Family, Mean
-from reglm.families.base import Family as Base
 from reglm.links import Link
 from reglm.parameters import Array
 
@@ -37,7 +36,7 @@ class Inputs(NamedTuple):
 
 
 class Working(NamedTuple):
-    """What scoring needs: objective, score (n, K) in eta, information (n, K, K) about eta; at dispersion 1."""
+    """What scoring needs, at dispersion 1: objective, score (n, K), information (n, K, K) about eta."""
 
     objective: float
     score: Array
@@ -56,28 +55,35 @@ class Response:
     def __init__(self, family: Family, link: Link) -> None:
         self.family = family
         self.link = link
-        self._graphs: dict[tuple[str, str], tuple[list[TensorVariable], list[TensorVariable]]] = {}
+        self._graphs: dict[tuple[str, str], Interpreted] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Response, (self.family, self.link)
 
-    def _graph(
-        self, name: str, formula: Formula, dtype: str, shape: Shape
-    ) -> tuple[list[TensorVariable], list[TensorVariable]]:
+    def _graph(self, name: str, formula: Formula, dtype: str, shape: Shape) -> Interpreted:
         if (name, dtype) not in self._graphs:
             y, eta = pt.matrix("y", dtype=dtype), pt.matrix("eta", dtype=dtype)
             weights, phi = pt.tensor("weights", dtype=dtype, shape=(None, 1)), pt.scalar("phi", dtype=dtype)
-            symbols = {key: pt.tensor(key, dtype=dtype, shape=np.shape(value)) for key, value in shape.items()}
-            inputs = Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols)
-            self._graphs[name, dtype] = ([y, eta, weights, phi, *symbols.values()], formula(inputs))
+            symbols = {
+                key: pt.tensor(key, dtype=dtype, shape=(None,) * np.ndim(v)) for key, v in shape.items()
+            }
+            outputs = formula(Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols))
+            self._graphs[name, dtype] = Interpreted([y, eta, weights, phi, *symbols.values()], outputs)
         return self._graphs[name, dtype]
 
     def _run(
-        self, name: str, formula: Formula, eta: Array, y: Array | None, weights: Array | None, phi: float, shape: Shape
+        self,
+        name: str,
+        formula: Formula,
+        shape: Shape | None,
+        eta: Array,
+        y: Array | None = None,
+        weights: Array | None = None,
+        phi: float = 1.0,
     ) -> list[Array]:
         """Evaluate a formula block by block and stack the results."""
-        inputs, outputs = self._graph(name, formula, str(eta.dtype), shape)
-        n, dtype = len(eta), eta.dtype
+        n, dtype, shape = len(eta), eta.dtype, shape or {}
+        evaluate = self._graph(name, formula, str(dtype), shape)
         y = np.zeros((n, 1), dtype) if y is None else y.astype(dtype, copy=False)
         weights = np.ones((n, 1), dtype) if weights is None else weights.astype(dtype, copy=False)
         rest = [np.asarray(phi, dtype), *(np.asarray(value, dtype) for value in shape.values())]
@@ -85,55 +91,65 @@ class Response:
         with np.errstate(all="ignore"):  # tails may overflow inside a branch that is not taken
             for start in range(0, max(n, 1), BLOCK_ROWS):
                 rows = slice(start, start + BLOCK_ROWS)
-                given = dict(zip(inputs, [y[rows], eta[rows], weights[rows], *rest], strict=True))
-                parts.append(evaluate(outputs, given))
+                parts.append(evaluate(y[rows], eta[rows], weights[rows], *rest))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def mean(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006  (never changed)
+    def mean(self, eta: Array, shape: Shape | None = None) -> Array:
         """Return the expected response at eta (n, K): what predictions are."""
 
         def formula(i: Inputs) -> list[TensorVariable]:
             return [self.family.response(i.mean, **i.shape)]
 
-        return self._run("mean", formula, eta, None, None, 1.0, shape)[0]
+        return self._run("mean", formula, shape, eta)[0]
 
-    def location(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
-        """Return the parameter that the family's distribution takes (class probabilities, underlying means)."""
+    def location(self, eta: Array, shape: Shape | None = None) -> Array:
+        """Return the parameter of the family's distribution: class probabilities, underlying means."""
 
         def formula(i: Inputs) -> list[TensorVariable]:
             return [self.family.location(i.mean, **i.shape)]
 
-        return self._run("location", formula, eta, None, None, 1.0, shape)[0]
+        return self._run("location", formula, shape, eta)[0]
 
-    def variance(self, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
+    def variance(self, eta: Array, shape: Shape | None = None) -> Array:
         """Variance function at eta, dispersion 1."""
 
         def formula(i: Inputs) -> list[TensorVariable]:
             return [self.family.variance(self.family.location(i.mean, **i.shape), **i.shape)]
 
-        return self._run("variance", formula, eta, None, None, 1.0, shape)[0]
+        return self._run("variance", formula, shape, eta)[0]
 
-    def unit_deviance(self, y: Array, eta: Array, shape: Shape = {}) -> Array:  # noqa: B006
+    def unit_deviance(self, y: Array, eta: Array, shape: Shape | None = None) -> Array:
         """Deviance of each entry, (n, K) or (n, 1), unweighted."""
 
         def formula(i: Inputs) -> list[TensorVariable]:
             return [self.family.unit_deviance(i.y, i.mean, **i.shape)]
 
-        return self._run("deviance", formula, eta, y, None, 1.0, shape)[0]
+        return self._run("deviance", formula, shape, eta, y)[0]
 
     def log_density(
-        self, y: Array, eta: Array, phi: float = 1.0, weights: Array | None = None, shape: Shape = {}  # noqa: B006
-    ) -> Array:  # fmt: skip
+        self,
+        y: Array,
+        eta: Array,
+        phi: float = 1.0,
+        weights: Array | None = None,
+        shape: Shape | None = None,
+    ) -> Array:
         """Log-density of each entry, (n, K) or (n, 1), at dispersion phi / weights."""
 
         def formula(i: Inputs) -> list[TensorVariable]:
             return [self.family.log_density(i.y, i.mean, i.phi, i.weights, **i.shape)]
 
-        return self._run("density", formula, eta, y, weights, phi, shape)[0]
+        return self._run("density", formula, shape, eta, y, weights, phi)[0]
 
     def working(
-        self, y: Array, eta: Array, weights: Array, shape: Shape = {}, *, observed: bool = False  # noqa: B006
-    ) -> Working:  # fmt: skip
+        self,
+        y: Array,
+        eta: Array,
+        weights: Array,
+        shape: Shape | None = None,
+        *,
+        observed: bool = False,
+    ) -> Working:
         """Objective, score and information about eta, weights included.
 
         Parameters
@@ -152,14 +168,14 @@ class Response:
             return [kernel, self.family.score(i.y, i.mean, **i.shape), information]
 
         name = "observed" if observed else "working"
-        kernel, score, information = self._run(name, formula, eta, y, weights, 1.0, shape)
+        kernel, score, information = self._run(name, formula, shape, eta, y, weights)
         score = weights * score
         if information.ndim == 2:
             information = information[:, :, None] * np.eye(eta.shape[1], dtype=eta.dtype)
         return Working(-float(kernel.sum()), score, weights[:, :, None] * information)
 
 
-def has_information(family: Base) -> bool:
+def has_information(family: Family) -> bool:
     """Whether a family declares an expected information."""
     y, eta = pt.matrix("y"), pt.matrix("eta")
     try:

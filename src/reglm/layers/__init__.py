@@ -7,7 +7,24 @@ from reglm.layers.scope import Batch, Scope, SparseRows, Tap, Trace
 from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
 
 __all__ = [
-    "RBF", "Activation", "Batch", "BatchNorm", "Dense", "Dropout", "Embedding", "Layer", "Parallel", "Periodic",
-    "PiecewiseLinear", "Residual", "Scope", "Select", "Sequential", "SparseRows", "Spline", "Tap", "Trace",
+    "RBF",
+    "Activation",
+    "Batch",
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "Parallel",
+    "Periodic",
+    "PiecewiseLinear",
+    "Residual",
+    "Scope",
+    "Select",
+    "Sequential",
+    "SparseRows",
+    "Spline",
+    "Tap",
+    "Trace",
     "from_config",
-]  # fmt: skip
+]

@@ -1,13 +1,14 @@
 """The interface of a layer, and layers as JSON.
 
-A layer declares its trainable `Spec` records, says how wide its output is and applies itself to a batch of rows at
-shared positions. Layers are frozen dataclasses: their fields are their constructor arguments.
+A layer declares its trainable `Spec` records, says how wide its output is and applies itself to a batch of
+rows at shared positions. Layers are frozen dataclasses: their fields are their constructor arguments.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,8 @@ from reglm.layers.scope import Batch, Scope
 from reglm.parameters import Array, Spec
 
 
-class Layer:
+@dataclass(frozen=True)
+class Layer(ABC):
     """What every layer offers."""
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
@@ -26,7 +28,7 @@ class Layer:
         Layer.registry[cls.__name__] = cls
 
     def resolve(self, X: Array | None, names: Sequence[str]) -> Layer:
-        """Fill in what the data decide (column numbers, levels, knots); `X` (n, p) only for layers that stand first."""
+        """Fill in what the data decide (columns, levels, knots); `X` (n, p) for layers that stand first."""
         return self
 
     def specs(self, width: int) -> list[Spec]:
@@ -42,20 +44,20 @@ class Layer:
         return []
 
     def buffers(self, width: int) -> dict[str, Array]:
-        """Arrays that are inputs of the graph but not trained."""
+        """Arrays that are inputs of the graph but not trained: numbers, vectors, or rows (1, k)."""
         return {}
 
     def structure(self) -> tuple[Any, ...]:
         """Name the graph: layers with equal structure differ in sizes and values only."""
         return (type(self).__name__,)
 
+    @abstractmethod
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """Map a batch (n, width) to (n, width')."""
-        raise TypeError(f"{type(self).__name__} must define apply(h, scope).")
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments as JSON."""
-        arguments = {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]  # leaves are dataclasses
+        arguments = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         return {"layer": type(self).__name__} | arguments
 
 
@@ -83,7 +85,9 @@ def from_config(config: Any) -> Any:
     name = config["layer"]
     if name not in Layer.registry:
         raise ValueError(f"layer {name!r} is not known; the known ones are {sorted(Layer.registry)}.")
-    return Layer.registry[name](**{key: from_config(value) for key, value in config.items() if key != "layer"})
+    return Layer.registry[name](
+        **{key: from_config(value) for key, value in config.items() if key != "layer"}
+    )
 
 
 def check_count(name: str, value: int) -> None:

@@ -65,7 +65,9 @@ class Sequential(Layer):
 
     def buffers(self, width: int) -> dict[str, Array]:
         """Those of the layers, names prefixed."""
-        return {f"{name}.{k}": v for name, layer, w in self._steps(width) for k, v in layer.buffers(w).items()}
+        return {
+            f"{name}.{k}": v for name, layer, w in self._steps(width) for k, v in layer.buffers(w).items()
+        }
 
     def structure(self) -> tuple[Any, ...]:
         """Names and structures of the layers."""
@@ -107,7 +109,9 @@ class Residual(Layer):
             If the widths differ.
         """
         if self._inner.width(width) != width:
-            raise ValueError(f"Residual needs equal widths, got {width} in and {self._inner.width(width)} out.")
+            raise ValueError(
+                f"Residual needs equal widths, got {width} in and {self._inner.width(width)} out."
+            )
         return self._inner.specs(width)
 
     def noise(self, width: int) -> list[int]:

@@ -16,9 +16,10 @@ from pytensor.tensor.variable import TensorVariable
 from reglm import ops
 from reglm.layers.base import Layer, check_count
 from reglm.layers.scope import Batch, Scope, SparseRows
-from reglm.parameters import Array, Spec
+from reglm.parameters import Array, Spec, normal, phases
 
 Columns = Sequence[int | str] | None
+Knots = Sequence[Sequence[float]]
 
 
 def column_numbers(columns: Columns, X: Array | None, names: Sequence[str], layer: str) -> tuple[int, ...]:
@@ -45,7 +46,7 @@ def column_numbers(columns: Columns, X: Array | None, names: Sequence[str], laye
     return tuple(found)
 
 
-def _row(values: Sequence[float]) -> Array:
+def _row(values: Sequence[float] | Array) -> Array:
     return np.asarray(values, dtype=float)[None, :]
 
 
@@ -117,13 +118,13 @@ class Embedding(Layer):
     dim : int
         Coordinates a level.
     pool : bool
-        Add the columns' rows up instead of concatenating them; with ``dim`` equal to the number of linear predictors
-        this is the main effect of a factor in a generalized linear model.
+        Add the columns' rows up instead of concatenating them; with ``dim`` equal to the number of linear
+        predictors this is the main effect of a factor in a generalized linear model.
     levels : sequence of int, optional
         Levels of each column; from the data by default.
     alpha : float, optional
-        L2 penalty of this table in place of the model's: with ``pool=True`` its levels are random effects of variance
-        1 / alpha.
+        L2 penalty of this table in place of the model's: with ``pool=True`` its levels are random effects
+        of variance 1 / alpha.
     """
 
     columns: Columns
@@ -146,7 +147,7 @@ class Embedding(Layer):
         """One stacked table ``E`` (total levels, dim)."""
         spread = 0.0 if self.pool else 0.1
         shape = (sum(self.levels or ()), self.dim)
-        return [Spec("E", shape, lambda rng, s: spread * rng.normal(size=s), True, self.alpha)]
+        return [Spec("E", shape, normal(spread), True, self.alpha)]
 
     def width(self, width: int) -> int:
         """`dim`, once a column unless pooled."""
@@ -157,8 +158,10 @@ class Embedding(Layer):
         levels = np.asarray(self.levels, dtype="int64")
         first = np.concatenate([[0], np.cumsum(levels)[:-1]])
         return {
-            "columns": np.asarray(self.columns, dtype="int64"), "first": first[None, :], "levels": levels[None, :],
-        }  # fmt: skip
+            "columns": np.asarray(self.columns, dtype="int64"),
+            "first": first[None, :],
+            "levels": levels[None, :],
+        }
 
     def structure(self) -> tuple[Any, ...]:
         """Say whether it pools."""
@@ -177,8 +180,8 @@ class Embedding(Layer):
 class PiecewiseLinear(Layer):
     """Ramps between quantiles of single inputs, flat outside (Gorishniy et al. 2022).
 
-    Ramp j of a column rises from 0 to 1 between knots j and j + 1, so that a linear map of the ramps is any continuous
-    piecewise-linear function: a network sees kinks, and with close knots steps, as trees do.
+    Ramp j of a column rises from 0 to 1 between knots j and j + 1, so that a linear map of the ramps is any
+    continuous piecewise-linear function: a network sees kinks, and with close knots steps, as trees do.
 
     Parameters
     ----------
@@ -191,17 +194,14 @@ class PiecewiseLinear(Layer):
 
     columns: Columns = None
     bins: int = 10
-    knots: Sequence[Sequence[float]] | None = None
+    knots: Knots | None = None
 
     def resolve(self, X: Array | None, names: Sequence[str]) -> Layer:
         """Find the columns and their knots."""
         columns = column_numbers(self.columns, X, names, "PiecewiseLinear")
         assert X is not None
         check_count("bins", self.bins)
-        knots = self.knots or tuple(quantile_knots(X[:, c], self.bins) for c in columns)
-        if len(knots) != len(columns):
-            raise ValueError(f"knots must hold one sequence a column, got {len(knots)} for {len(columns)} columns.")
-        return replace(self, columns=columns, knots=tuple(tuple(map(float, k)) for k in knots))
+        return replace(self, columns=columns, knots=found_knots(self.knots, X, columns, self.bins))
 
     def width(self, width: int) -> int:
         """Total number of ramps."""
@@ -222,11 +222,29 @@ class PiecewiseLinear(Layer):
         return pt.clip((_taken(h, scope) - scope.buffer("start")) / scope.buffer("length"), 0, 1)
 
 
+def found_knots(knots: Knots | None, X: Array, columns: Sequence[int], bins: int) -> Knots:
+    """Knots as given, or quantiles of the columns of `X` (n, p).
+
+    Raises
+    ------
+    ValueError
+        Unless there are two or more increasing knots for each column.
+    """
+    if knots is None:
+        return tuple(tuple(quantile_knots(X[:, c], bins).tolist()) for c in columns)
+    if len(knots) != len(columns):
+        raise ValueError(f"knots needs one sequence a column, got {len(knots)} for {len(columns)} columns.")
+    for k in knots:
+        if len(k) < 2 or np.any(np.diff(k) <= 0):
+            raise ValueError(f"knots={list(k)} must be two or more increasing numbers.")
+    return tuple(tuple(map(float, k)) for k in knots)
+
+
 def quantile_knots(x: Array, bins: int) -> Array:
     """Distinct quantiles of `x`, the extremes included; two at least.
 
-    Where ties make quantiles coincide, quantiles of the distinct values take their place, and few distinct values are all
-    knots: a network should be able to tell them apart.
+    Where ties make quantiles coincide, quantiles of the distinct values take their place, and few distinct
+    values are all knots: a network should be able to tell them apart.
     """
     distinct = np.unique(x)
     if len(distinct) <= bins + 1:
@@ -253,15 +271,14 @@ class Spline(Layer):
 
     columns: Columns = None
     bins: int = 5
-    knots: Sequence[Sequence[float]] | None = None
+    knots: Knots | None = None
 
     def resolve(self, X: Array | None, names: Sequence[str]) -> Layer:
         """Find the columns and their knots."""
         columns = column_numbers(self.columns, X, names, "Spline")
         assert X is not None
         check_count("bins", self.bins)
-        knots = self.knots or tuple(quantile_knots(X[:, c], self.bins) for c in columns)
-        return replace(self, columns=columns, knots=tuple(tuple(map(float, k)) for k in knots))
+        return replace(self, columns=columns, knots=found_knots(self.knots, X, columns, self.bins))
 
     def width(self, width: int) -> int:
         """One linear function and one for each knot but the last two, a column."""
@@ -326,8 +343,8 @@ class Periodic(Layer):
         """``frequency`` and ``phase``, both (1, waves x columns)."""
         shape = (1, self.width(width))
         return [
-            Spec("frequency", shape, lambda rng, s: rng.normal(scale=self.spread, size=s)),
-            Spec("phase", shape, lambda rng, s: rng.uniform(0.0, 2.0 * np.pi, size=s)),
+            Spec("frequency", shape, normal(self.spread)),
+            Spec("phase", shape, phases),
         ]
 
     def buffers(self, width: int) -> dict[str, Array]:

@@ -1,16 +1,17 @@
 """What a layer sees while it builds its part of the graph.
 
-A `Scope` hands out symbolic parameters and buffers by local name and records, for every parameter, the *tap* from which
-per-example derivatives follow: with ``a = h W + b`` at a position and ``delta = d eta_k / d a``, row i of the
-Jacobian is ``J_i[W] = sum_s h_is (x) delta_is`` and ``J_i[b] = sum_s delta_is``. A parameter that is not a weight of an
-affine map is broadcast over the rows and becomes a bias-only tap: its columns of J are ``delta`` itself.
+A `Scope` hands out symbolic parameters and buffers by local name and records, for every parameter, the
+*tap* from which per-example derivatives follow: with ``a = h W + b`` at a position and ``delta = d eta_k /
+d a``, row i of the Jacobian is ``J_i[W] = sum_s h_is (x) delta_is`` and ``J_i[b] = sum_s delta_is``. A
+parameter that is not a weight of an affine map is broadcast over the rows and becomes a bias-only tap: its
+columns of J are ``delta`` itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
@@ -26,7 +27,8 @@ class SparseRows(NamedTuple):
     indptr: TensorVariable
 
 
-Batch = TensorVariable | SparseRows
+Batch = Any
+"""A TensorVariable (n, width), or `SparseRows`."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,14 @@ class Scope:
 
     def child(self, name: str) -> Scope:
         """Return the scope one level down."""
-        return Scope(
-            self.parameters, self.buffers, self.rows, self.dtype, self.training, self.per_row,
-            f"{self.prefix}{name}.", self.trace,
-        )  # fmt: skip
+        return replace(self, prefix=f"{self.prefix}{name}.")
 
     def affine(self, h: Batch, weight: str, bias: str | None) -> TensorVariable:
         """``h W + b``, tapped."""
-        W = self.parameters[self.prefix + weight]
-        b = None if bias is None else self.parameters[self.prefix + bias]
+        parameters = [self.parameters[self.prefix + name] for name in (weight, bias) if name is not None]
         if isinstance(h, SparseRows):
-            a = ops.sparse_affine(*h, W, pt.zeros(W.shape[1], dtype=self.dtype) if b is None else b)
-            return self._tap("sparse", tuple(h), a, weight, bias)
-        a = ops.affine(h, W) if b is None else ops.affine(h, W, b)
-        return self._tap("dense", (h,), a, weight, bias)
+            return self._tap("sparse", tuple(h), ops.sparse_affine(*h, *parameters), weight, bias)
+        return self._tap("dense", (h,), ops.affine(h, *parameters), weight, bias)
 
     def lookup(self, codes: TensorVariable, table: str) -> TensorVariable:
         """Rows of a table, (n, C) codes to (n, C d), tapped."""
@@ -116,7 +112,12 @@ class Scope:
         return self._tap("shared", (), rows, None, name)
 
     def _tap(
-        self, kind: str, h: tuple[TensorVariable, ...], a: TensorVariable, weight: str | None, bias: str | None
+        self,
+        kind: str,
+        h: tuple[TensorVariable, ...],
+        a: TensorVariable,
+        weight: str | None,
+        bias: str | None,
     ) -> TensorVariable:
         full = [None if name is None else self.prefix + name for name in (weight, bias)]
         self.trace.taps.append(Tap(kind, h, a, *full))

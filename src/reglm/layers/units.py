@@ -13,7 +13,7 @@ from pytensor.tensor.variable import TensorVariable
 from reglm import links, ops
 from reglm.layers.base import Layer, check_count
 from reglm.layers.scope import Batch, Scope, SparseRows
-from reglm.parameters import Array, Spec, constant, initialiser, ones
+from reglm.parameters import Array, Spec, constant, initialiser, normal, ones
 
 RECTIFIERS = frozenset({"relu", "leaky_relu", "elu", "gelu", "softplus"})
 
@@ -84,7 +84,9 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         if not links.get(self.name).elementwise:
-            raise ValueError(f"Activation(name={self.name!r}) is not elementwise; use Dense(units, {self.name!r}).")
+            raise ValueError(
+                f"Activation(name={self.name!r}) is not elementwise; use Dense(units, {self.name!r})."
+            )
 
     def structure(self) -> tuple[Any, ...]:
         """Name the activation."""
@@ -112,7 +114,7 @@ class RBF(Layer):
     def specs(self, width: int) -> list[Spec]:
         """Centres ``c`` (1, width, units), drawn standard normal, and ``log_scale`` (1, units)."""
         return [
-            Spec("c", (1, width, self.units), lambda rng, shape: rng.normal(size=shape)),
+            Spec("c", (1, width, self.units), normal(1.0)),
             Spec("log_scale", (1, self.units), constant(-np.log(2.0 * width))),
         ]
 
@@ -164,8 +166,8 @@ class Dropout(Layer):
 class BatchNorm(Layer):
     """Standardise each unit over the batch, then scale and shift it (Ioffe & Szegedy 2015).
 
-    Outside training the moments of the whole training set stand in for those of the batch, so that the output for a row
-    depends on that row only.
+    Outside training the moments of the whole training set stand in for those of the batch, so that the
+    output for a row depends on that row only.
 
     Parameters
     ----------
@@ -181,7 +183,11 @@ class BatchNorm(Layer):
 
     def buffers(self, width: int) -> dict[str, Array]:
         """Moments, to be replaced by those of the training set."""
-        return {"mean": np.zeros((1, width)), "variance": np.ones((1, width)), "epsilon": np.array(self.epsilon)}
+        return {
+            "mean": np.zeros((1, width)),
+            "variance": np.ones((1, width)),
+            "epsilon": np.array(self.epsilon),
+        }
 
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """``scale (h - mean) / sd + shift``."""
