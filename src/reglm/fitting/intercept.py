@@ -6,7 +6,7 @@ stochastic solver, early stopping) is put back on balance by refitting the inter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +15,14 @@ import pytensor.tensor as pt
 from reglm.compiling import evaluate
 from reglm.links import Link
 from reglm.parameters import Array
-from reglm.response import Response
+from reglm.response import Response, Working
 
 MAX_ITERATIONS = 100
-TOLERANCE = 1e-12
+MAX_HALVINGS = 40
+ROUNDING = 16.0
+"""Decreases of the objective below this many units in its last place are not looked for."""
+FLAT = 1e-14
+"""Directions with less than this share of the largest information are not moved along."""
 
 
 class Intercept(NamedTuple):
@@ -44,7 +48,8 @@ def starting_eta(response: Response, y: Array, K: int) -> Array:
 
 
 def fit_intercept(
-    response: Response, y: Array, weights: Array, offset: Array, shape: Mapping[str, Array], start: Array | None = None,
+    response: Response, y: Array, weights: Array, offset: Array, shape: Mapping[str, Array],
+    start: Array | None = None,
 ) -> Intercept:  # fmt: skip
     """Fit ``eta = b + offset`` by Fisher scoring with step-halving.
 
@@ -64,20 +69,43 @@ def fit_intercept(
         share = weights / weights.sum()
         start = (share * (starting_eta(response, y, offset.shape[1]) - offset)).sum(axis=0)
     b = np.asarray(start, dtype=float)
-    now = response.working(y, offset + b.astype(offset.dtype), weights, shape)
+
+    def at(b: Array) -> Working:
+        return response.working(y, offset + b.astype(offset.dtype), weights, shape)
+
+    now = at(b)
+    step, decrement = scoring_step(now)
     for _ in range(MAX_ITERATIONS):
-        gradient, information = now.score.sum(axis=0), now.information.sum(axis=0)
-        step = np.linalg.lstsq(information.astype(float), gradient.astype(float), rcond=None)[0]
-        decrement = float(gradient @ step)
-        if not decrement > TOLERANCE**2 * abs(now.objective):
+        # Near the optimum the objective drowns in rounding; there a step is good if it shrinks the next one.
+        near = decrement <= ROUNDING * float(np.finfo(offset.dtype).eps) * abs(now.objective)
+        found = (b + step, at(b + step)) if near else lower(at, b, step, now.objective)
+        if found is None:
             break
-        for _ in range(40):
-            trial = response.working(y, offset + (b + step).astype(offset.dtype), weights, shape)
-            if trial.objective <= now.objective:
-                break
-            step = step / 2.0
-        else:
+        next_step, next_decrement = scoring_step(found[1])
+        if near and not next_decrement < decrement / 4.0:
             break
-        b, now = b + step, trial
+        (b, now), step, decrement = found, next_step, next_decrement
     unit = response.unit_deviance(y, offset + b.astype(offset.dtype), shape)
     return Intercept(b, float((weights * unit).sum()))
+
+
+def scoring_step(now: Working) -> tuple[Array, float]:
+    """Scoring step (K,) of the intercepts and its decrement; negative curvature counts by its size."""
+    gradient, information = now.score.sum(axis=0).astype(float), now.information.sum(axis=0).astype(float)
+    values, vectors = np.linalg.eigh(information)
+    sizes = np.abs(values)
+    along = np.divide(vectors.T @ gradient, sizes, out=np.zeros_like(gradient), where=sizes > FLAT * sizes.max())
+    step = vectors @ along
+    return step, float(gradient @ step)
+
+
+def lower(
+    at: Callable[[Array], Working], b: Array, step: Array, objective: float
+) -> tuple[Array, Working] | None:
+    """Halve a step from `b` (K,) until the objective falls; None if it never does."""
+    for _ in range(MAX_HALVINGS):
+        trial = at(b + step)
+        if trial.objective <= objective:
+            return b + step, trial
+        step = step / 2.0
+    return None
