@@ -236,7 +236,7 @@ class Likelihood:
         program = self._program("eta", build).program
         n, K = X.shape[0], self.network.outputs()
         eta = np.empty((n, K), dtype=self.dtype)
-        block = max(1, BLOCK_ELEMENTS // self._widest())
+        block = max(1, BLOCK_ELEMENTS // self.widest())
         for start in range(0, n, block):
             rows = slice(start, min(start + block, n))
             zeros = np.zeros((rows.stop - start, K), dtype=self.dtype)
@@ -244,7 +244,7 @@ class Likelihood:
             (eta[rows],) = program.interpret(self.arguments(theta, data))
         return eta
 
-    def _widest(self) -> int:
+    def widest(self) -> int:
         """Numbers a row takes in the widest array of the network."""
         parts = [spec.shape for spec in self.layout.specs] + [
             buffer.shape for buffer in self.buffers.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from reglm.jacobian import GaussNewton, fisher
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize import Problem
 from reglm.parameters import Array
+
+
+BLOCK_ELEMENTS = 20_000_000
+"""Objectives over all rows are summed over blocks whose widest arrays hold about this many numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,21 @@ class Penalised:
 
     def value_grad(self, theta: Array) -> tuple[float, Array]:
         """Objective and gradient over all rows."""
-        noise = self._noise(len(self.data.y)) if self.likelihood.has_batch_statistics else None
-        value, gradient = self.likelihood.value_grad(theta, self.data, noise)
+        value, gradient = 0.0, np.zeros_like(theta)
+        for rows in self._blocks():
+            data = self.data if rows is None else self.data.rows(rows)
+            noise = self._noise(len(data.y)) if self.likelihood.has_batch_statistics else None
+            part, slope = self.likelihood.value_grad(theta, data, noise)
+            value, gradient = value + part, gradient + slope
         gradient += self.penalty * theta
         return value + 0.5 * float(self.penalty @ theta**2), gradient
+
+    def _blocks(self) -> Iterator[slice | None]:
+        """Blocks of rows that bound memory; None for all rows at once, which batch statistics need."""
+        n, size = len(self.data.y), max(1, BLOCK_ELEMENTS // self.likelihood.widest())
+        if n <= size or self.likelihood.has_batch_statistics:
+            return iter([None])
+        return (slice(start, start + size) for start in range(0, n, size))
 
     def batch_value_grad(self, theta: Array, rows: Array) -> tuple[float, Array]:
         """Mean objective and gradient per unit weight on some rows."""

@@ -169,9 +169,7 @@ class Embedding(Layer):
 
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """Table rows of the levels."""
-        code = pt.cast(_taken(h, scope), "int64")
-        known = (code >= 0) & (code < scope.buffer("levels"))
-        codes = pt.switch(known, code + scope.buffer("first"), -1)
+        codes = ops.table_rows(_taken(h, scope), scope.buffer("first"), scope.buffer("levels"))
         rows = scope.lookup(codes, "E")
         return rows.reshape((rows.shape[0], codes.shape[1], -1)).sum(axis=1) if self.pool else rows
 
@@ -219,7 +217,8 @@ class PiecewiseLinear(Layer):
 
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """``clip((x - start) / length, 0, 1)``."""
-        return pt.clip((_taken(h, scope) - scope.buffer("start")) / scope.buffer("length"), 0, 1)
+        ramp = (_taken(h, scope) - scope.buffer("start")) / scope.buffer("length")
+        return pt.minimum(pt.maximum(ramp, 0), 1)  # `clip` has no NumPy ufunc for the interpreter
 
 
 def found_knots(knots: Knots | None, X: Array, columns: Sequence[int], bins: int) -> Knots:

@@ -159,7 +159,7 @@ class Dropout(Layer):
         if not scope.training or isinstance(h, SparseRows):
             return h
         keep = 1.0 - scope.buffer("rate")
-        return h * pt.cast(scope.uniform() < keep, scope.dtype) / keep
+        return pt.switch(scope.uniform() < keep, h / keep, 0)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ same Ops.
 """
 
 from reglm.ops.affine import affine, affine_inputs, affine_weights
-from reglm.ops.gather import lookup, take
+from reglm.ops.gather import lookup, table_rows, take
 from reglm.ops.memory import keep_freed_memory
 from reglm.ops.registration import register_on_demand
 from reglm.ops.scalar import (
@@ -41,6 +41,7 @@ __all__ = [
     "sigmoid",
     "softplus",
     "sparse_affine",
+    "table_rows",
     "take",
     "tanh",
 ]

@@ -6,12 +6,10 @@ in every process.
 
 from __future__ import annotations
 
-from pytensor.compile.mode import optdb
 from pytensor.scalar.basic import upgrade_to_float
 from pytensor.scalar.math import polygamma
 from pytensor.tensor.elemwise import Elemwise
 
-from reglm.ops.registration import RegisterForms
 from reglm.ops.scalar import ElementaryOp, Variable
 
 
@@ -51,14 +49,3 @@ trigamma_ = Trigamma(upgrade_to_float, name="trigamma")
 log_gamma = Elemwise(LogGamma(upgrade_to_float, name="log_gamma"))
 digamma = Elemwise(digamma_)
 trigamma = Elemwise(trigamma_)
-
-
-def register_forms(name: str) -> None:
-    """Arrange that ``numba_<name>`` and ``jax_<name>`` are imported when their backend first compiles."""
-    for backend in ("numba", "jax"):
-        if f"reglm_{backend}_{name}" not in optdb:
-            forms = RegisterForms(f"reglm.ops.{backend}_{name}")
-            optdb.register(f"reglm_{backend}_{name}", forms, backend, position=0)
-
-
-register_forms("gamma")

@@ -83,6 +83,38 @@ class TakeGradient(Op):
     pullback = L_op
 
 
+class TableRows(Op):
+    """Rows of a stacked table from level numbers; -1 for numbers that are no level."""
+
+    __props__ = ()
+    gufunc_signature = "(n,c),(o,c),(o,c)->(n,c)"
+
+    def make_node(self, levels: Variable, first: Variable, counts: Variable) -> Apply:
+        """Accept level numbers (n, C), and the first row and number of levels of each column, (1, C)."""
+        inputs = [pt.as_tensor(v) for v in (levels, first, counts)]
+        return Apply(self, inputs, [pt.tensor(dtype="int64", shape=inputs[0].type.shape)])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Evaluate with NumPy."""
+        levels, first, counts = inputs
+        codes = levels.astype("int64")
+        outputs[0][0] = np.where((codes >= 0) & (codes < counts), codes + first, -1)
+
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+        """Shape of the level numbers."""
+        return [shapes[0]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Nothing has a gradient."""
+        return [[False], [False], [False]]
+
+    def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
+        """No gradient."""
+        return [DisconnectedType()() for _ in inputs]
+
+    pullback = L_op
+
+
 class Lookup(Op):
     """Rows of a table by code, side by side."""
 
@@ -170,6 +202,23 @@ def take(X: Variable, columns: Variable) -> Variable:
     matrix (n, c)
     """
     return Take()(X, columns)
+
+
+def table_rows(levels: Variable, first: Variable, counts: Variable) -> Variable:
+    """Return row numbers of a stacked table, for `lookup`.
+
+    Parameters
+    ----------
+    levels : matrix (n, C)
+        Level numbers 0, 1, ..., as floats or integers; others give -1.
+    first, counts : integer matrices (1, C)
+        First table row and number of levels of each column.
+
+    Returns
+    -------
+    integer matrix (n, C)
+    """
+    return TableRows()(levels, first, counts)
 
 
 def lookup(codes: Variable, table: Variable) -> Variable:

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
-from reglm.ops import scalar
+from reglm.ops import jax_density, scalar  # noqa: F401  (the first for its registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
-from reglm.ops.gather import Lookup, LookupGradient, Take, TakeGradient
+from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 
@@ -96,6 +96,15 @@ def _take(op: Take, node: Any = None, **kwargs: Any) -> Callable:
 @jax_funcify.register(TakeGradient)
 def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Callable:
     return lambda d, columns, p: jnp.zeros((d.shape[0], int(p)), d.dtype).at[:, columns].add(d)
+
+
+@jax_funcify.register(TableRows)
+def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Callable:
+    def table_rows(levels, first, counts):
+        codes = levels.astype("int64")
+        return jnp.where((codes >= 0) & (codes < counts), codes + first, -1)
+
+    return table_rows
 
 
 @jax_funcify.register(Lookup)

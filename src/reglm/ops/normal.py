@@ -64,7 +64,7 @@ def ndtr(x):
 
 @kernel
 def log_ndtr(x):
-    """log Phi(x): to the left -x^2/2 + log R(-x) + constant, to the right log1p(-(1 - Phi))."""
+    """Log Phi(x): to the left -x^2/2 + log R(-x) + constant, to the right log1p(-(1 - Phi))."""
     t = min(abs(x), 1e100)
     left = x < 0.0
     ratio = ONE_OVER_SQRT_TWO_PI * mills(t)
@@ -87,7 +87,7 @@ def inverse_mills(x):
 
 @kernel
 def gelu(x):
-    """x Phi(x)."""
+    """X Phi(x)."""
     t = min(abs(x), 40.0)
     tail = upper_tail(t)
     return -t * tail if x < 0.0 else x * (1.0 - tail)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from reglm.ops import numba_scalar  # noqa: F401  (imported for its registrations)
+from reglm.ops import numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
-from reglm.ops.gather import Lookup, LookupGradient, Take, TakeGradient
+from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
-
 
 BLOCK = 128
 """Loops over short rows are run over blocks of about this many numbers, or they would not vectorise."""
@@ -185,6 +184,21 @@ def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Callabl
         return out
 
     return take_gradient
+
+
+@register_funcify_default_op_cache_key(TableRows)
+def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Callable:
+    @numba_njit
+    def table_rows(levels, first, counts):
+        n, C = levels.shape
+        out = np.empty((n, C), np.int64)
+        for i in range(n):
+            for c in range(C):
+                code = np.int64(levels[i, c])
+                out[i, c] = code + first[0, c] if 0 <= code < counts[0, c] else -1
+        return out
+
+    return table_rows
 
 
 @register_funcify_default_op_cache_key(Lookup)

@@ -14,7 +14,6 @@ from pytensor.link.numba.dispatch.basic import (
 )
 from pytensor.tensor.elemwise import Elemwise
 
-import pytensor.link.numba.dispatch.elemwise  # registers the loops of 0-d tensors
 from reglm.ops import elementary, normal, scalar
 
 VERSION = 1  # raise it whenever a kernel changes: compiled programs are kept on disk under this key

@@ -1,4 +1,4 @@
-"""Numba forms of the Ops around the gamma function. Importing this module registers them."""
+"""Numba forms of the Ops of log-densities: gamma functions, Tweedie series, choice. Importing registers them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pytensor.link.numba.dispatch.basic import (
 )
 
 from reglm.ops import gamma
+from reglm.ops.choose import Choose
 from reglm.ops.tweedie import TweedieSeries
 
 VERSION = 0
@@ -96,6 +97,12 @@ def series(y: float, phi: float, p: float, out: np.ndarray) -> None:
     out[5] = s_pp / s0 - m_p**2 + s_d / s0
 
 
+@numba_njit
+def choose(condition: bool, yes: float, no: float) -> float:
+    """Return one of two values."""
+    return yes if condition else no
+
+
 def _register(op_type: type, form: Callable) -> None:
     @register_funcify_and_cache_key(op_type)
     def funcify(op: Any, node: Any = None, **kwargs: Any) -> tuple[Callable, str]:
@@ -106,6 +113,7 @@ for _op_type, _form in {
     gamma.LogGamma: log_gamma,
     gamma.Digamma: digamma,
     gamma.Trigamma: trigamma,
+    Choose: choose,
 }.items():
     _register(_op_type, _form)
 

@@ -1,4 +1,4 @@
-"""JAX forms of the Ops around the gamma function. Importing this module registers them."""
+"""JAX forms of the Ops of log-densities: gamma functions, Tweedie series, choice. Importing registers them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
 from reglm.ops import gamma
+from reglm.ops.choose import Choose
 from reglm.ops.tweedie import TweedieSeries
 from reglm.ops.ufuncs_gamma import tweedie_series
 
@@ -24,6 +25,13 @@ def _gamma(op: Any, node: Any = None, **kwargs: Any) -> Callable:
         gamma.Trigamma: lambda x: special.zeta(2.0, x),
     }
     return forms[type(op)]
+
+
+@jax_funcify.register(Choose)
+def _choose(op: Choose, node: Any = None, **kwargs: Any) -> Callable:
+    from jax import numpy as jnp
+
+    return jnp.where
 
 
 @jax_funcify.register(TweedieSeries)
