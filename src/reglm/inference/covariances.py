@@ -102,7 +102,8 @@ def estimate(fit: Fit, kind: str | None = None) -> Covariance:
     refusal = not_stationary(fit) or (too_large(fit) if kind is None else "")
     kind = _checked(fit, kind)
     if fit.data is None:
-        return Covariance(kind, None, np.zeros(len(fit.theta), dtype=bool), fit.theta, refusal)
+        aliased = np.asarray(fit.details.get("aliased", np.zeros(len(fit.theta))), dtype=bool)
+        return Covariance(kind, None, aliased, np.where(aliased, np.nan, fit.theta), refusal)
     exact = in_double(fit)
     data = exact.data
     assert data is not None

@@ -124,8 +124,8 @@ class Encoder:
 
 
 def without_data(fit: Fit) -> Fit:
-    """Return a fit without its training rows, and of its details those that are numbers or words."""
-    details = {key: v for key, v in fit.details.items() if isinstance(v, (str, int, float))}
+    """Return a fit without its training rows, and of its details the aliased columns, numbers and words."""
+    details = {k: v for k, v in fit.details.items() if k == "aliased" or isinstance(v, (str, int, float))}
     return replace(fit, data=None, details=details)
 
 
