@@ -156,7 +156,7 @@ class Family(ABC):
         ValueError
             If SciPy has none, or the family claims no likelihood.
         """
-        raise ValueError(f"family {self.name!r} has no distribution function; kind='quantile' needs one.")
+        raise ValueError(f"family {self.name!r} has no distribution here, so it gives no quantiles or draws.")
 
     def simulate(
         self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1, *_: Any, **shape: Any

@@ -13,6 +13,7 @@ from reglm.families.base import Family, Number
 from reglm.families.mean import Mean
 from reglm.families.special import log_sum_exp
 from reglm.links.record import NON_NEGATIVE, UNIT, Binary, Unary, Variable
+from reglm.ops.choose import choose
 from reglm.ops.gamma import log_gamma
 from reglm.parameters import Array, Spec, constant
 
@@ -88,9 +89,7 @@ class Multinomial(Family):
     def check_response(self, y: Array) -> None:
         """Accept at least two columns of counts, with at least one trial a row."""
         if y.shape[1] < 2:
-            raise ValueError(
-                f"y has {y.shape[1]} column: family {self.name!r} needs two or more. {self.remedy}"
-            )
+            raise ValueError(f"y has {y.shape[1]} column: family {self.name!r} needs two or more. {self.remedy}")
         self.reject(~(np.isfinite(y) & (y >= 0)), y, "counts from 0 upwards")
         self.reject((y.sum(axis=1) == 0)[:, None], y, "at least one trial a row")
 
@@ -99,15 +98,13 @@ def _distribution_function(mean: Mean) -> tuple[Unary, Unary, Binary]:
     """Logarithms of F, of 1 - F and of differences of F, where F is the inverse link."""
     F = mean.link
     if F.log_inverse is None or F.log1m_inverse is None or F.log_between is None:
-        raise ValueError(
-            f"link={F.name!r} does not suit family 'ordinal'; choose one of {', '.join(Ordinal.links)}."
-        )
+        raise ValueError(f"link={F.name!r} does not suit family 'ordinal'; choose one of {', '.join(Ordinal.links)}.")
     return F.log_inverse, F.log1m_inverse, F.log_between
 
 
 @dataclass(frozen=True)
 class Ordinal(Family):
-    """One of K ordered classes: ``P(y <= j) = F(c_j - eta)`` (McCullagh 1980); y (n, K) is one-hot, eta (n, 1).
+    """One of K ordered classes: ``P(y <= j) = F(c_j - eta)`` (McCullagh 1980); one-hot y (n, K), eta (n, 1).
 
     F is the inverse link. The cutpoints c are shape parameters: ``first_cut``, and ``log_gaps``, the
     logarithms of the distances between neighbours. They hold the level, so eta has no intercept.
@@ -121,24 +118,20 @@ class Ordinal(Family):
     remedy = "Give one column a class, in order, with a single 1 in each row."
     intercept = False
 
-    def kernel(
-        self, y: Variable, mean: Mean, first_cut: Variable, log_gaps: Variable | None = None
-    ) -> Variable:
+    def kernel(self, y: Variable, mean: Mean, first_cut: Variable, log_gaps: Variable | None = None) -> Variable:
         """``log(F(c_j - eta) - F(c_(j-1) - eta))`` for the class j of each row, (n, 1)."""
         lowest, highest = pt.gt(y[:, :1], 0), pt.gt(y[:, -1:], 0)
         if log_gaps is None:
             a = b = first_cut - mean.eta
         else:
             gaps = ops.exp(log_gaps).dimshuffle(0, "x")
-            passed = y.sum(axis=1, keepdims=True) - pt.cumsum(
-                y, axis=1
-            )  # 1 for the classes below a row's own
+            passed = y.sum(axis=1, keepdims=True) - pt.cumsum(y, axis=1)  # 1 for the classes below a row's own
             upper, lower = (ops.affine(part, gaps) for part in (passed[:, :-2], passed[:, 1:-1]))
             a, b = lower + first_cut - mean.eta, upper + first_cut - mean.eta
         log_below, log_above, log_between = _distribution_function(mean)
-        between = log_between(pt.switch(lowest, b - 1, a), pt.switch(highest, a + 1, b))
-        inner = pt.switch(highest, log_above(a), between)
-        return pt.switch(lowest, log_below(b), inner)
+        between = log_between(choose(lowest, b - 1, a), choose(highest, a + 1, b))
+        inner = choose(highest, log_above(a), between)
+        return choose(lowest, log_below(b), inner)
 
     def base(self, y: Variable, phi: Variable) -> Variable:
         """Zero."""
@@ -199,8 +192,6 @@ class Ordinal(Family):
     def check_response(self, y: Array) -> None:
         """Accept one-hot rows over at least two classes."""
         if y.shape[1] < 2:
-            raise ValueError(
-                f"y has {y.shape[1]} column: family {self.name!r} needs two or more. {self.remedy}"
-            )
+            raise ValueError(f"y has {y.shape[1]} column: family {self.name!r} needs two or more. {self.remedy}")
         self.reject((y != 0) & (y != 1), y, "0 or 1 in each column")
         self.reject((y.sum(axis=1) != 1)[:, None], y, "exactly one class a row")

@@ -20,6 +20,7 @@ from reglm.families.mean import Mean
 from reglm.families.special import log_rising, positive
 from reglm.links.forms import like
 from reglm.links.record import REAL, UNIT, Interval, Variable
+from reglm.ops.choose import choose
 from reglm.ops.gamma import log_gamma, trigamma
 from reglm.parameters import Array, Spec, constant
 
@@ -51,9 +52,7 @@ class StudentT(Family):
         if self.df is not None and not 0 < self.df < np.inf:
             raise ValueError(f"df={self.df!r} must be positive; for infinite df use family='gaussian'.")
 
-    def kernel(
-        self, y: Variable, mean: Mean, log_scale: Variable, log_df: Variable | None = None
-    ) -> Variable:
+    def kernel(self, y: Variable, mean: Mean, log_scale: Variable, log_df: Variable | None = None) -> Variable:
         """Log-density less ``-log(2 pi) / 2``."""
         df = positive(self.df, log_df, y)
         z = (y - mean.value) * ops.exp(-log_scale)
@@ -64,9 +63,7 @@ class StudentT(Family):
         """``-log(2 pi) / 2``."""
         return pt.full_like(y, -LOG_TWO_PI / 2)
 
-    def information(
-        self, y: Variable, mean: Mean, log_scale: Variable, log_df: Variable | None = None
-    ) -> Variable:
+    def information(self, y: Variable, mean: Mean, log_scale: Variable, log_df: Variable | None = None) -> Variable:
         """``(df + 1) / (df + 3) (dmu / deta)^2 / scale^2``."""
         df = positive(self.df, log_df, mean.eta)
         return (df + 1) / (df + 3) * (slope(mean.value, mean.eta) * ops.exp(-log_scale)) ** 2
@@ -199,16 +196,14 @@ class Tobit(Family):
         """(limit, side, indicator) for each finite limit; side is +1 for the left one."""
         left, right = self._limits()
         sides = ((left, 1, pt.le), (right, -1, pt.ge))
-        return [
-            (limit, side, passed(y, like(limit, y))) for limit, side, passed in sides if math.isfinite(limit)
-        ]
+        return [(limit, side, passed(y, like(limit, y))) for limit, side, passed in sides if math.isfinite(limit)]
 
     def kernel(self, y: Variable, mean: Mean, log_scale: Variable) -> Variable:
         """Log-density less the base; probability of passing the limit where y is one."""
         rate, mu = ops.exp(-log_scale), mean.value
         kernel = -(((y - mu) * rate) ** 2) / 2 - log_scale
         for limit, side, censored in self._censoring(y):
-            kernel = pt.switch(censored, ops.log_ndtr(side * (like(limit, y) - mu) * rate), kernel)
+            kernel = choose(censored, ops.log_ndtr(side * (like(limit, y) - mu) * rate), kernel)
         return kernel
 
     def base(self, y: Variable, phi: Variable) -> Variable:

@@ -160,6 +160,10 @@ class QuasiBinomial(Binomial):
         """Zero: there is no density to normalise."""
         return pt.zeros_like(y[:, :1])
 
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
+        """Refuse: there is none."""
+        return ExponentialDispersion.distribution(self, mu, phi)
+
 
 @dataclass(frozen=True)
 class Poisson(ExponentialDispersion):
@@ -199,6 +203,10 @@ class QuasiPoisson(Poisson):
     def base(self, y: Variable, phi: Variable) -> Variable:
         """Zero: there is no density to normalise."""
         return pt.zeros_like(y)
+
+    def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1) -> Any:
+        """Refuse: there is none."""
+        return ExponentialDispersion.distribution(self, mu, phi)
 
 
 @dataclass(frozen=True)

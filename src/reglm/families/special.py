@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 from reglm import ops
 from reglm.links.forms import like
 from reglm.links.record import Variable
+from reglm.ops.choose import choose, larger, smaller
 from reglm.ops.gamma import log_gamma
 
 
@@ -32,14 +33,14 @@ def log_rising(y: Variable, r: Variable) -> Variable:
     below 1e-18 there.
     """
     large = pt.gt(r, 1000)
-    near, far = pt.switch(large, 1, r), pt.switch(large, r, 1000)
+    near, far = smaller(r, 1000), larger(r, 1000)
     direct = log_gamma(near + y) - log_gamma(near) - y * pt.log(near)
     end = far + y
     correction = (1 / end - 1 / far) / 12 - (end**-3 - far**-3) / 360
-    return pt.switch(large, (end - like(0.5, r)) * ops.log1p(y / far) - y + correction, direct)
+    return choose(large, (end - like(0.5, r)) * ops.log1p(y / far) - y + correction, direct)
 
 
 def log_sum_exp(eta: Variable) -> Variable:
     """Return ``log(1 + sum_k e^eta_k)``, (n, K) to (n, 1)."""
-    top = pt.maximum(eta.max(axis=1, keepdims=True), 0)
+    top = larger(eta.max(axis=1, keepdims=True), 0)
     return top + pt.log(ops.exp(-top) + ops.exp(eta - top).sum(axis=1, keepdims=True))

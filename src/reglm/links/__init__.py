@@ -31,6 +31,7 @@ from reglm.links.record import (
     Interval,
     Link,
 )
+from reglm.ops.choose import choose, larger
 
 __all__ = ["ALIASES", "REAL", "REGISTRY", "Interval", "Link", "get", "leaky_relu", "power"]
 
@@ -97,8 +98,8 @@ def leaky_relu(slope: float = 0.01) -> Link:
         raise ValueError(f"leaky_relu(slope={slope!r}) needs a slope in (0, 1); 'relu' is slope 0.")
     return Link(
         "leaky_relu" if slope == 0.01 else f"leaky_relu({slope!r})",
-        inverse=lambda eta: pt.maximum(eta, like(slope, eta) * eta),
-        forward=lambda mu: pt.minimum(mu, mu / like(slope, mu)),
+        inverse=lambda eta: choose(pt.gt(eta, 0), eta, like(slope, eta) * eta),
+        forward=lambda mu: choose(pt.gt(mu, 0), mu, mu / like(slope, mu)),
         roles=ACTIVATION,
         note="max(eta, slope eta)",
     )
@@ -160,7 +161,7 @@ _LINKS = (
         note="multilogit: K columns to K probabilities; the multinomial family holds the first column at 0",
     ),
     Link(
-        "relu", lambda eta: pt.maximum(eta, 0), domain=NON_NEGATIVE, roles=ACTIVATION,
+        "relu", lambda eta: larger(eta, 0), domain=NON_NEGATIVE, roles=ACTIVATION,
         note="max(eta, 0): the median of a Tobit response",
     ),
     leaky_relu(),

@@ -14,6 +14,7 @@ from pytensor.tensor.special import softmax
 
 from reglm import ops
 from reglm.links.record import Unary, Variable
+from reglm.ops.choose import choose, larger, smaller
 
 
 def like(value: float, x: Variable) -> Variable:
@@ -23,7 +24,7 @@ def like(value: float, x: Variable) -> Variable:
 
 def log1mexp(x: Variable) -> Variable:
     """Return ``log(1 - e^-x)`` for x > 0; beyond 40, where it is below rounding, it is constant."""
-    return ops.log1mexp(pt.switch(pt.gt(x, 40), 40, x))
+    return ops.log1mexp(smaller(x, 40))
 
 
 def line_before(start: int, f: Unary, eta: Variable) -> Variable:
@@ -31,8 +32,7 @@ def line_before(start: int, f: Unary, eta: Variable) -> Variable:
 
     For ``f(eta) = eta + O(e^eta)`` and start = -37 the line is exact to rounding, and so are its derivatives.
     """
-    left = pt.lt(eta, start)
-    return f(pt.switch(left, start, eta)) + pt.switch(left, eta - start, 0)
+    return f(larger(eta, start)) + choose(pt.gt(eta, start), like(0, eta), eta - start)
 
 
 def log_softplus(eta: Variable) -> Variable:
@@ -42,7 +42,7 @@ def log_softplus(eta: Variable) -> Variable:
 
 def log_cloglog(eta: Variable) -> Variable:
     """Return ``log(1 - exp(-e^eta))``, zero to rounding right of 4."""
-    return line_before(-37, lambda x: log1mexp(ops.exp(pt.switch(pt.gt(x, 4), 4, x))), eta)
+    return line_before(-37, lambda x: log1mexp(ops.exp(smaller(x, 4))), eta)
 
 
 def cauchy_cdf(eta: Variable) -> Variable:
@@ -57,10 +57,10 @@ def between_logit(a: Variable, b: Variable) -> Variable:
 
 def between_probit(a: Variable, b: Variable) -> Variable:
     """Return ``log(Phi(b) - Phi(a))``; intervals of the right tail are mirrored into the left one."""
-    right = pt.gt(a + b, 0)
-    low, high = pt.switch(right, -b, a), pt.switch(right, -a, b)
-    log_high = ops.log_ndtr(high)
-    return log_high + log1mexp(log_high - ops.log_ndtr(low))
+    centre, half = (a + b) / 2, (b - a) / 2
+    centre = choose(pt.gt(centre, 0), -centre, centre)
+    log_high = ops.log_ndtr(centre + half)
+    return log_high + log1mexp(log_high - ops.log_ndtr(centre - half))
 
 
 def between_cloglog(a: Variable, b: Variable) -> Variable:
@@ -81,17 +81,18 @@ def softmax_rows(eta: Variable) -> Variable:
 def maxout(eta: Variable) -> Variable:
     """Return the larger of the first and the second K columns, (n, 2K) to (n, K)."""
     half = eta.shape[-1] // 2
-    return pt.maximum(eta[..., :half], eta[..., half:])
+    one, other = eta[..., :half], eta[..., half:]
+    return choose(pt.gt(one, other), one, other)
 
 
 def elu(eta: Variable) -> Variable:
     """Return eta right of zero, ``e^eta - 1`` left of it."""
-    return pt.switch(pt.gt(eta, 0), eta, ops.expm1(pt.minimum(eta, 0)))
+    return larger(eta, 0) + ops.expm1(smaller(eta, 0))
 
 
 def elu_forward(mu: Variable) -> Variable:
     """Invert `elu`."""
-    return pt.switch(pt.gt(mu, 0), mu, ops.log1p(pt.minimum(mu, 0)))
+    return larger(mu, 0) + ops.log1p(smaller(mu, 0))
 
 
 def threshold(eta: Variable) -> Variable:

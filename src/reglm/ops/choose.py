@@ -1,6 +1,7 @@
 """Selection by a condition, for piecewise functions.
 
-PyTensor's ``switch``, ``maximum`` and ``clip`` turn float32 into float64 in their first or second derivatives.
+PyTensor's ``switch``, ``maximum`` and ``clip`` turn float32 into float64 in their first or second
+derivatives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JAX forms of the Ops of log-densities: gamma functions, Tweedie series, choice. Importing registers them."""
+"""JAX forms of the Ops of log-densities: gamma functions, Tweedie series, choice. Import registers them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numba forms of the Ops of log-densities: gamma functions, Tweedie series, choice. Importing registers them."""
+"""Numba forms of the Ops of log-densities: gamma, Tweedie series, choice. Importing registers them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
+from pytensor.scalar.basic import UnaryScalarOp, constant, upgrade_to_float
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.utils import import_func_from_string
 
@@ -21,6 +21,11 @@ Variable = Any  # PyTensor's variables: scalar ones inside an Op's gradient, ten
 
 TWO_OVER_SQRT_PI = 1.1283791670955126
 ONE_OVER_SQRT_TWO_PI = 0.3989422804014327
+
+
+def like(value: float, y: Variable) -> Variable:
+    """Return a constant of the dtype of `y`; as Python numbers, these would make float32 slopes float64."""
+    return constant(value, dtype=y.type.dtype)
 
 
 class ElementaryOp(UnaryScalarOp):
@@ -106,7 +111,7 @@ class Erf(ElementaryOp):
     nfunc_spec = ("scipy.special.erf", 1, 1)
 
     def slope(self, x: Variable, y: Variable) -> Variable:
-        return TWO_OVER_SQRT_PI * exp_(-x * x)
+        return like(TWO_OVER_SQRT_PI, y) * exp_(-x * x)
 
 
 class Ndtr(ElementaryOp):
@@ -115,7 +120,7 @@ class Ndtr(ElementaryOp):
     nfunc_spec = ("scipy.special.ndtr", 1, 1)
 
     def slope(self, x: Variable, y: Variable) -> Variable:
-        return ONE_OVER_SQRT_TWO_PI * exp_(-0.5 * x * x)
+        return like(ONE_OVER_SQRT_TWO_PI, y) * exp_(-0.5 * x * x)
 
 
 class LogNdtr(ElementaryOp):
@@ -142,7 +147,7 @@ class Gelu(ElementaryOp):
     nfunc_spec = ("reglm.ops.ufuncs.gelu", 1, 1)
 
     def slope(self, x: Variable, y: Variable) -> Variable:
-        return ndtr_(x) + ONE_OVER_SQRT_TWO_PI * x * exp_(-0.5 * x * x)
+        return ndtr_(x) + like(ONE_OVER_SQRT_TWO_PI, y) * x * exp_(-0.5 * x * x)
 
 
 class Log1mexp(ElementaryOp):
