@@ -115,7 +115,8 @@ def sparse_equations(X: sp.csr_array, w: Array, d: Array | None, intercept: bool
     if np.sum(np.diff(X.indptr).astype(float) ** 2) > KERNEL_PAYS:
         G[:p, :p] = compiled_crossproduct(X, w)
     else:
-        G[:p, :p] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray()
+        product = (X.T @ X.multiply(w[:, None]).tocsr()).toarray()
+        G[:p, :p] = 0.5 * (product + product.T)  # its two halves are summed in different orders
     if intercept:
         G[p, :p] = G[:p, p] = X.T @ w
         G[p, p] = np.sum(w, dtype=float)

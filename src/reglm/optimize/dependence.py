@@ -58,9 +58,7 @@ def dependent_columns(R: Array, zero: float, intercept: bool) -> Array:
     return dependent
 
 
-def dependent_by_crossproduct(
-    X: Design, present: Array, ridge: Array, G: Array, intercept: bool
-) -> Array | None:
+def dependent_by_crossproduct(X: Design, present: Array, ridge: Array, G: Array, intercept: bool) -> Array | None:
     """Mark dependent columns from the cross-product where that is certain, sparing a QR of a large design.
 
     Parameters

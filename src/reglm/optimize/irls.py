@@ -33,7 +33,7 @@ class IRLSResult(Result):
     Attributes
     ----------
     information : (P, P) array
-        X'WX plus the penalty at the solution, intercept last.
+        X'WX plus the penalty where the last step began, intercept last.
     aliased : (P,) bool array
         Columns dropped because they depend on the intercept and the columns before them; their coefficients
         keep their starting values.
@@ -69,9 +69,7 @@ class _Model:
     def __init__(self, X: Design, link_rows: LinkRows, intercept: bool, l2: Array | None) -> None:
         self.X, self.link_rows, self.intercept = X, link_rows, intercept
         self.size = X.shape[1] + intercept
-        self.l2 = (
-            np.zeros(self.size) if l2 is None else np.broadcast_to(np.asarray(l2, dtype=float), (self.size,))
-        )
+        self.l2 = np.zeros(self.size) if l2 is None else np.broadcast_to(np.asarray(l2, dtype=float), (self.size,))
         self.aliased = np.zeros(self.size, dtype=bool)
         self.sits_out = False
         self.present: Array | None = None
@@ -99,9 +97,7 @@ class _Model:
     def step(self, point: _Point) -> tuple[Array, float]:
         """Fisher-scoring step (P,) and its decrement ``score' information^-1 score``."""
         if point.w.size and point.w.min() < 0:
-            raise ValueError(
-                "link_rows returned a negative information weight; return the expected information"
-            )
+            raise ValueError("link_rows returned a negative information weight; return the expected information")
         if self.present is None:
             self.present = point.w > 0
         self.sits_out = False
@@ -151,7 +147,7 @@ def irls(
     intercept: bool = True,
     l2: Array | None = None,
     max_iter: int = 100,
-    tol: float = 1e-8,
+    tol: float = 1e-10,
     callback: Callback | None = None,
 ) -> IRLSResult:
     """Fit a generalized linear model by Fisher scoring with step-halving.
@@ -174,8 +170,8 @@ def irls(
         Iterations.
     tol : float
         Converged when the Newton decrement ``sqrt(score' information^-1 score)`` (for a log-likelihood at
-        unit dispersion: the distance to the optimum in standard errors) is at most ``tol *
-        sqrt(|objective|)``. The step then known is still taken.
+        unit dispersion: the distance to the optimum in standard errors) that is expected *after* the step,
+        from the speed of convergence so far, is at most ``tol * sqrt(|objective|)``.
     callback : callable, optional
         ``(iteration, objective, beta) -> True`` to stop.
 
@@ -202,9 +198,7 @@ def irls(
         point = iterate(model, point, result, max_iter, tol, callback)
     except KeyboardInterrupt:
         result.status, result.message = "interrupted", f"interrupted after iteration {result.n_iter}"
-    result.theta = result.theta.astype(
-        np.asarray(beta0).dtype if X.dtype == np.float64 else X.dtype, copy=False
-    )
+    result.theta = result.theta.astype(np.asarray(beta0).dtype if X.dtype == np.float64 else X.dtype, copy=False)
     result.information, result.aliased = model.information, model.aliased
     result.condition, result.method, result.eta = model.condition, model.method, point.eta
     return result
@@ -216,26 +210,24 @@ def iterate(
     """Score until converged, filling in `result` as it goes; returns the last point."""
     if not math.isfinite(point.objective):
         result.status = "non-finite"
-        result.message = (
-            "the objective is not finite at the starting values; start where the mean is admissible"
-        )
+        result.message = "the objective is not finite at the starting values; start where the mean is admissible"
         return point
     eps = float(np.finfo(model.X.dtype).eps)
     start = abs(point.objective)
+    decrements: list[float] = []
     for result.n_iter in range(1, max_iter + 1):
         delta, decrement = model.step(point)
         size = max(abs(point.objective), eps * start, np.finfo(float).tiny)
         result.grad_norm = math.sqrt(max(decrement, 0.0) / size)
+        decrements.append(result.grad_norm)
         new, fraction, tried = halve(model, point, delta, decrement, eps)
         result.n_eval += 1 + tried
-        small = result.grad_norm <= max(tol, 4 * eps)
+        small = remaining(decrements) <= max(tol, 4 * eps)
         vanished = abs(point.objective) <= eps * start
         if new is None:
-            floor = small or result.grad_norm <= math.sqrt(eps)
+            floor = small or vanished or result.grad_norm <= math.sqrt(eps)
             result.status = "converged" if floor else "stalled"
-            result.message = (
-                "no further decrease beyond rounding" if floor else "step-halving found no lower objective"
-            )
+            result.message = "no further decrease beyond rounding" if floor else "step-halving found no lower objective"
             return point
         growing = (small or vanished) and (model.sits_out or relative_move(point.eta, new.eta) > GROWING)
         point = new
@@ -260,14 +252,32 @@ def iterate(
     return point
 
 
+def remaining(decrements: list[float]) -> float:
+    """Decrement to expect after the next step, from those before the steps so far.
+
+    Returns
+    -------
+    float
+        The last one if it is the only one or still above 1e-6, so that the information is accurate too. Else
+        it is taken to fall by the last ratio again, by its square where the ratios themselves fall (scoring
+        of a canonical link is Newton's method and converges quadratically).
+    """
+    last = decrements[-1]
+    if len(decrements) == 1 or last > 1e-6:
+        return last
+    ratio = last / decrements[-2]
+    if ratio >= 1.0:
+        return last
+    superlinear = len(decrements) > 2 and ratio < 0.1 * decrements[-2] / decrements[-3]
+    return last * ratio**2 if superlinear else last * ratio / (1.0 - ratio)
+
+
 def relative_move(old: Array, new: Array) -> float:
     """Largest change of a linear predictor (n,), relative to its size where that is above one."""
     return float(np.max(np.abs(new - old), initial=0.0)) / max(1.0, float(np.max(np.abs(new), initial=0.0)))
 
 
-def halve(
-    model: _Model, point: _Point, delta: Array, decrement: float, eps: float
-) -> tuple[_Point | None, float, int]:
+def halve(model: _Model, point: _Point, delta: Array, decrement: float, eps: float) -> tuple[_Point | None, float, int]:
     """Halve the step until the objective falls (a hair of rounding allowed).
 
     Returns

@@ -74,7 +74,7 @@ def lbfgs(progress: Progress, settings: Settings) -> None:
     """Minimise by L-BFGS with 30 corrections.
 
     Converged when the largest (sub)gradient entry per unit weight is at most ``tol``, or when one iteration
-    lowers the objective by less than ``max(tol**2, 64 eps)`` of itself.
+    lowers the objective by less than ``max(tol**2, 4 eps)`` of itself.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def search(progress: Progress, settings: Settings, theta0: Array) -> None:
         options={
             "maxcor": CORRECTIONS, "maxiter": remaining, "maxfun": 20 * remaining + 100, "maxls": 50,
             "gtol": 0.0,
-            "ftol": max(settings.tol**2, 64.0 * float(np.finfo(theta0.dtype).eps)),
+            "ftol": max(settings.tol**2, 4.0 * float(np.finfo(theta0.dtype).eps)),
         },
     )  # fmt: skip
     if found.status == 0:

@@ -137,10 +137,7 @@ def weighted_table(X: Design, w: Array, z: Array, intercept: bool, rows: slice) 
     part: Any = X[rows]
     block = part.toarray() if sp.issparse(part) else part
     ones = np.ones((block.shape[0], int(intercept)))
-    return (
-        np.column_stack([block, ones, z[rows]]).astype(float, copy=False)
-        * np.sqrt(w[rows], dtype=float)[:, None]
-    )
+    return np.column_stack([block, ones, z[rows]]).astype(float, copy=False) * np.sqrt(w[rows], dtype=float)[:, None]
 
 
 def reduce(table: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -175,15 +176,15 @@ def search(progress: Progress, solver: Solver, settings: Settings) -> tuple[str,
     """Run a solver to its end and return the status and the message."""
     status, message = "stalled", "the solver ended without saying why"
     try:
-        try:
-            solver.run(progress, settings)
-        except Stop as stop:
-            status, message = stop.status, stop.message
-        if solver.kind == "stochastic":
-            finish(progress)
+        solver.run(progress, settings)
+    except Stop as stop:
+        status, message = stop.status, stop.message
     except KeyboardInterrupt:
         status = "interrupted"
         message = f"interrupted after iteration {progress.n_iter}; the best parameters so far were kept"
+    if solver.kind == "stochastic":
+        with suppress(KeyboardInterrupt):
+            finish(progress)
     if not math.isfinite(progress.best[1]) and status != "interrupted":
         status = "non-finite"
     return status, message
@@ -195,14 +196,10 @@ def find(solver: str, problem: Problem) -> Solver:
         raise ValueError(f"solver={solver!r} is not known; use one of {sorted(SOLVERS)}")
     chosen = SOLVERS[solver]
     if chosen.needs and all(getattr(problem, name) is None for name in chosen.needs):
-        raise ValueError(
-            f"solver={solver!r} needs Problem.{' or Problem.'.join(chosen.needs)}, which is not given"
-        )
+        raise ValueError(f"solver={solver!r} needs Problem.{' or Problem.'.join(chosen.needs)}, which is not given")
     if problem.l1 is not None and np.any(problem.l1) and not chosen.l1:
         able = sorted(name for name, other in SOLVERS.items() if other.l1)
-        raise ValueError(
-            f"solver={solver!r} cannot minimise an L1 penalty; use solver='lbfgs' or one of {able}"
-        )
+        raise ValueError(f"solver={solver!r} cannot minimise an L1 penalty; use solver='lbfgs' or one of {able}")
     return chosen
 
 

@@ -137,7 +137,4 @@ class Progress:
 
 def limit_message(max_iter: int) -> str:
     """Message for a search that used up its iterations."""
-    return (
-        f"not converged after max_iter = {max_iter} iterations; "
-        "raise max_iter, standardise the inputs or loosen tol"
-    )
+    return f"not converged after max_iter = {max_iter} iterations; raise max_iter, standardise the inputs or loosen tol"

@@ -195,9 +195,7 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rul
     return Rule("adam", step, 2, 1e-3)
 
 
-def adam_blocks(
-    state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]
-) -> None:
+def adam_blocks(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
     """Adam's update by NumPy, block by block."""
     beta1, beta2, small, scaled = scalars
     for work, x, g, m, v in blocks(state, theta, gradient, *state.vectors):
@@ -213,9 +211,7 @@ def adam_blocks(
         x -= work
 
 
-def adam_compiled(
-    state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]
-) -> None:
+def adam_compiled(state: State, theta: Array, gradient: Array, scalars: tuple[float, float, float, float]) -> None:
     """The same update in one compiled pass; the same operations in the same order, hence the same bits."""
     from reglm.optimize.kernels import adam_update
 

@@ -55,7 +55,7 @@ def stochastic(progress: Progress, settings: Settings) -> None:
         Always; it says why the search ended.
     """
     rule = settings.rule()
-    theta = progress.theta0.copy()
+    theta = progress.last = progress.theta0.copy()
     if settings.state is None:
         settings.state = Memory(rule.init(theta))
     memory: Memory = settings.state
@@ -76,9 +76,7 @@ def stochastic(progress: Progress, settings: Settings) -> None:
         else:
             waited += 1
         if progress.problem.monitor is None and waited >= settings.patience:
-            raise Stop(
-                "converged", f"the objective fell by less than tol = {settings.tol:g} for {waited} epochs"
-            )
+            raise Stop("converged", f"the objective fell by less than tol = {settings.tol:g} for {waited} epochs")
     raise Stop("max_iter", limit_message(settings.max_iter))
 
 
@@ -139,8 +137,9 @@ def finish(progress: Progress) -> None:
         Holds both; receives the choice with its objective and gradient norm.
     """
     candidates = [progress.best[0]]
-    if progress.problem.monitor is None and progress.last is not None:
-        candidates.append(progress.last)
+    last = candidates[0] if progress.last is None else progress.last
+    if progress.problem.monitor is None and np.isfinite(last).all() and not np.array_equal(last, candidates[0]):
+        candidates.append(last)
     found = [(theta, *progress.value_grad(theta)) for theta in candidates]
     theta, value, gradient = min(found, key=lambda entry: entry[1] if math.isfinite(entry[1]) else math.inf)
     if progress.problem.l1 is not None and progress.problem.monitor is None and math.isfinite(value):
@@ -148,9 +147,7 @@ def finish(progress: Progress) -> None:
     progress.best = (theta, value, progress.grad_norm(theta, gradient))
 
 
-def proximal_step(
-    progress: Progress, theta: Array, value: float, gradient: Array
-) -> tuple[Array, float, Array]:
+def proximal_step(progress: Progress, theta: Array, value: float, gradient: Array) -> tuple[Array, float, Array]:
     """One proximal gradient step on all rows, the longest of a few that lowers the objective.
 
     The noise of the batches keeps coordinates away from the zeros that the L1 penalty calls for; a step

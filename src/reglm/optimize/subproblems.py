@@ -66,9 +66,7 @@ def boundary_step(values: Array, gradient: Array, radius: float) -> Array:
     floor = low + 1e-12 * max(1.0, float(np.abs(values).max()))
     step = -gradient / (values + floor)
     if np.linalg.norm(step) <= radius:
-        step[0] += (
-            math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0]) if values[0] <= 0 else 0.0
-        )
+        step[0] += math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0]) if values[0] <= 0 else 0.0
         return step
     low, shift = floor, 0.5 * (floor + high)
     for _ in range(NEWTON_STEPS):

@@ -31,9 +31,7 @@ def one_thread(size: int) -> AbstractContextManager:
     return controller().limit(limits=1) if size <= THREADS_PAY else nullcontext()
 
 
-def map_rows(
-    function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS
-) -> Iterator[T]:
+def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS) -> Iterator[T]:
     """Apply `function` to consecutive row ranges and yield the results in order.
 
     Parameters

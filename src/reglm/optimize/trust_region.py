@@ -77,9 +77,7 @@ def product_model(products: Callable[[Array], Product], dtype: np.dtype) -> Mode
         def product(v: Array) -> Array:
             return np.asarray(at_theta(v.astype(dtype, copy=False)), dtype=float)
 
-        return Quadratic(
-            product, np.ones_like(gradient), lambda radius: steihaug_step(product, gradient, radius)
-        )
+        return Quadratic(product, np.ones_like(gradient), lambda radius: steihaug_step(product, gradient, radius))
 
     return model
 
@@ -198,14 +196,17 @@ def propose(
     Stop
         When the promised decrease drowns in rounding, or no step is accepted.
     """
+    slack = 16 * eps * abs(value)
+    promised = math.nan
     for _ in range(MAX_REJECTIONS):
         step = quadratic.solve(radius)
         length = float(np.linalg.norm(quadratic.scale * step))
         predicted = -float(gradient @ step + 0.5 * step @ quadratic.product(step))
+        promised = predicted if math.isnan(promised) else promised
         new_value, new_gradient = progress.value_grad(theta + step)
         new_gradient = np.asarray(new_gradient, dtype=float)
-        slack = 16 * eps * abs(value)
-        if math.isfinite(new_value) and np.all(np.isfinite(new_gradient)):
+        finite = math.isfinite(new_value) and bool(np.all(np.isfinite(new_gradient)))
+        if finite:
             ratio = (value - new_value + slack) / (predicted + slack)
             if ratio > ACCEPT:
                 if ratio > 0.75 and length >= 0.99 * radius:
@@ -213,7 +214,9 @@ def propose(
                 elif ratio < 0.25:
                     radius = 0.25 * length
                 return step, length, new_value, new_gradient, radius, predicted
-        if predicted <= slack:
+        if promised <= 100 * slack and finite:
             raise Stop("converged", "no further decrease beyond rounding")
         radius = 0.25 * length
+    if not finite:
+        raise progress.non_finite()
     raise Stop("stalled", "no step within the trust region lowers the objective; are the derivatives right?")
