@@ -102,9 +102,7 @@ def test_rat42_is_one_logistic_unit():
 
 def test_boxbod_is_one_unit_of_the_logc_link():
     data = datasets.load_boxbod()
-    model = RecursiveGLMRegressor(
-        (1,), "logc", hidden_bias=False, output_bias=False, n_init=10, random_state=0
-    )
+    model = RecursiveGLMRegressor((1,), "logc", hidden_bias=False, output_bias=False, n_init=10, random_state=0)
     fit = model.fit(data.data, data.target).fit_
     assert digits(fit.theta[[1, 0]] * [1, -1], [213.80940889, 0.54723748542]) > 8
     errors = np.sqrt(np.diag(model.inference("expected").cov_theta()))

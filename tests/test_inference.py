@@ -34,9 +34,7 @@ LINKS = PEER.links
 def numeric_hessian(fit):
     """Central differences of the gradient."""
     steps = 1e-5 * np.eye(len(fit.theta))
-    ahead, behind = (
-        [fit.likelihood.value_grad(fit.theta + s * e, fit.data)[1] for e in steps] for s in (1, -1)
-    )
+    ahead, behind = ([fit.likelihood.value_grad(fit.theta + s * e, fit.data)[1] for e in steps] for s in (1, -1))
     return (np.array(ahead) - np.array(behind)) / 2e-5
 
 
@@ -75,16 +73,12 @@ def test_every_number_of_statsmodels_glm(name):
     found = RecursiveGLMRegressor(family=family, link=link).fit(X, y).inference()
     assert found.names == ["Intercept", "a", "b", "c"]
     for attribute in ("params", "bse", "tvalues", "pvalues"):
-        np.testing.assert_allclose(
-            getattr(found, attribute), getattr(expected, attribute), rtol=1e-7, atol=1e-12
-        )
+        np.testing.assert_allclose(getattr(found, attribute), getattr(expected, attribute), rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(found.conf_int(0.1), expected.conf_int(0.1), rtol=1e-7)
     np.testing.assert_allclose(found.cov_params(), expected.cov_params(), rtol=1e-6, atol=1e-12)
     for attribute in ("deviance", "null_deviance", "pearson_chi2", "scale", "nobs", "df_resid", "df_model"):
         assert getattr(found, attribute) == pytest.approx(getattr(expected, attribute), rel=1e-8), attribute
-    if (
-        name == "gaussian-log"
-    ):  # statsmodels takes the maximum-likelihood dispersion for the identity link only
+    if name == "gaussian-log":  # statsmodels takes the maximum-likelihood dispersion for the identity link only
         RSS = float(((y - expected.mu) ** 2).sum())
         assert found.llf == pytest.approx(-N / 2 * (np.log(2 * np.pi * RSS / N) + 1), rel=1e-12)
     elif name not in ILL_DEFINED_LLF:
@@ -255,14 +249,10 @@ def test_observed_covariance_is_the_inverse_of_the_numeric_hessian(network):
 def test_expected_covariance_is_that_of_the_design_matrix(network):
     fit = network.fit_
     steps = 1e-6 * np.eye(len(fit.theta))
-    ahead, behind = (
-        [fit.likelihood.eta(fit.theta + s * e, fit.data.X)[:, 0] for e in steps] for s in (1, -1)
-    )
+    ahead, behind = ([fit.likelihood.eta(fit.theta + s * e, fit.data.X)[:, 0] for e in steps] for s in (1, -1))
     J = (np.array(ahead) - np.array(behind)).T / 2e-6
     mu = np.exp(fit.likelihood.eta(fit.theta, fit.data.X))
-    np.testing.assert_allclose(
-        covariance(fit, "expected"), np.linalg.inv(J.T @ (mu * J)), rtol=1e-6, atol=1e-10
-    )
+    np.testing.assert_allclose(covariance(fit, "expected"), np.linalg.inv(J.T @ (mu * J)), rtol=1e-6, atol=1e-10)
 
 
 def test_penalty_enters_as_a_prior(network):
@@ -270,9 +260,7 @@ def test_penalty_enters_as_a_prior(network):
     y = fit.data.y[:, 0]
     ridge = RecursiveGLMRegressor((1,), family="poisson", alpha=2.0, n_init=3, random_state=0).fit(X, y)
     H = ridge.fit_.likelihood.hessian(ridge.fit_.theta, ridge.fit_.data)
-    np.testing.assert_allclose(
-        covariance(ridge.fit_), np.linalg.inv(H + np.diag(ridge.fit_.penalty)), rtol=1e-8
-    )
+    np.testing.assert_allclose(covariance(ridge.fit_), np.linalg.inv(H + np.diag(ridge.fit_.penalty)), rtol=1e-8)
     assert any("posterior" in note for note in ridge.inference().notes)
     linear = RecursiveGLMRegressor(family="gamma", alpha=3.0).fit(X, POSITIVE)
     P = 3.0 * np.diag([1.0, 1.0, 1.0, 0.0])
@@ -325,9 +313,7 @@ def refused(model, message):
 
 def test_redundant_units_are_not_positive_definite():
     found = refused(
-        RecursiveGLMRegressor((3,), family="poisson", random_state=0, max_iter=500).fit(
-            X[["a"]], COUNTS * 0 + 1
-        ),
+        RecursiveGLMRegressor((3,), family="poisson", random_state=0, max_iter=500).fit(X[["a"]], COUNTS * 0 + 1),
         "the observed information is not positive definite",
     )
     assert found.params.notna().all()

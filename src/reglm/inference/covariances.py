@@ -162,8 +162,7 @@ def _hint(fit: Fit) -> str:
     if fit.is_linear:
         return ""
     return (
-        ": the point is no strict optimum, or hidden units are redundant; "
-        "try fewer units, a penalty or a larger n_init"
+        ": the point is no strict optimum, or hidden units are redundant; try fewer units, a penalty or a larger n_init"
     )
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from reglm.layers import Dense, Dropout, Layer
+from reglm.network import Network
 from reglm.record import Fit
 
 NEAR_BEST = 1e-2
 """Restarts within this many units of log-likelihood of the best one count as having reached it."""
 
 
-def network_name(fit: Fit) -> str:
+def network_name(network: Network) -> str:
     """Widths and activations: ``"9-10-1 tanh"``; layers other than dense ones by name."""
-    network = fit.likelihood.network
     *hidden, _ = network.chain.layers
     widths = [str(network.inputs), *(_width(layer) for layer in hidden if not isinstance(layer, Dropout))]
     activations = list(dict.fromkeys(layer.activation for layer in hidden if isinstance(layer, Dense)))

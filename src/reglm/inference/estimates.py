@@ -83,9 +83,7 @@ class Results:
     @cached_property
     def params(self) -> pd.Series:
         """Estimates (M,)."""
-        return self._series(
-            np.concatenate([self.theta[[term.position for term in self._terms]], self._shape.values])
-        )
+        return self._series(np.concatenate([self.theta[[term.position for term in self._terms]], self._shape.values]))
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of `params` (M, M); NaN throughout if there are no standard errors."""

@@ -140,9 +140,7 @@ def identified(fit: Fit, data: Data) -> tuple[Array, Array]:
     if root.aliased.any():
         kept, dropped = positions[~root.aliased], positions[root.aliased]
         for k in range(positions.shape[1]):
-            theta[kept[:, k]] += solve_columns(
-                root.R[:, ~root.aliased], root.R[:, root.aliased] @ theta[dropped[:, k]]
-            )
+            theta[kept[:, k]] += solve_columns(root.R[:, ~root.aliased], root.R[:, root.aliased] @ theta[dropped[:, k]])
         aliased[dropped] = True
         theta[dropped] = np.nan
     return aliased, theta

@@ -27,9 +27,7 @@ def report(results: Results, alpha: float = 0.05, title: str | None = None) -> S
     """
     fit = results.fit
     table = coefficient_table(results, alpha)
-    return Summary(
-        title or TITLES[fit.is_linear], _obtained(results), _measures(results), table, notes(results)
-    )
+    return Summary(title or TITLES[fit.is_linear], _obtained(results), _measures(results), table, notes(results))
 
 
 def coefficient_table(results: Results, alpha: float = 0.05) -> pd.DataFrame:
@@ -63,7 +61,7 @@ def _obtained(results: Results) -> list[tuple[str, str]]:
         ),
         ("Model Family", fit.likelihood.family.name),
         ("Link Function", fit.likelihood.link.name),
-        ("Network", network_name(fit)),
+        ("Network", network_name(fit.likelihood.network)),
         ("Solver", fit.solver),
         ("Iterations", str(fit.n_iter)),
         ("Converged", "yes" if fit.converged else "no"),
@@ -96,7 +94,5 @@ def notes(results: Results) -> list[str]:
     if results.refusal:
         return [*found, f"No standard errors: {results.refusal}"]
     if not results.fit.is_linear:
-        found.append(
-            "The table shows the output layer and skip term; their standard errors allow for all parameters."
-        )
+        found.append("The table shows the output layer and skip term; their standard errors allow for all parameters.")
     return [*found, *results.notes]

@@ -42,10 +42,7 @@ class Summary:
         """Plain text, 78 characters wide unless names are long."""
         body = self._body()
         width = max(WIDTH, len(body[0]) if body else 0)
-        pairs = [
-            _pair(*a, (width - 2) // 2) + "  " + _pair(*b, width - 2 - (width - 2) // 2)
-            for a, b in self._pairs()
-        ]
+        pairs = [_pair(*a, (width - 2) // 2) + "  " + _pair(*b, width - 2 - (width - 2) // 2) for a, b in self._pairs()]
         lines = [self.title.center(width).rstrip(), "=" * width, *pairs, "=" * width]
         if body:
             lines += [body[0], "-" * width, *body[1:], "=" * width]
@@ -54,16 +51,12 @@ class Summary:
     def as_html(self) -> str:
         """HTML tables and notes; names are escaped."""
         pairs = "".join(
-            "<tr>"
-            + "".join(f"<th>{escape(name)}</th><td>{escape(value)}</td>" for name, value in pair)
-            + "</tr>"
+            "<tr>" + "".join(f"<th>{escape(name)}</th><td>{escape(value)}</td>" for name, value in pair) + "</tr>"
             for pair in self._pairs()
         )
         top = f"<table class='reglm-summary'><caption>{escape(self.title)}</caption>{pairs}</table>"
         return (
-            top
-            + self._html_table()
-            + "".join(f"<p>[{i}] {escape(note)}</p>" for i, note in enumerate(self.notes, 1))
+            top + self._html_table() + "".join(f"<p>[{i}] {escape(note)}</p>" for i, note in enumerate(self.notes, 1))
         )
 
     def _pairs(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
@@ -96,15 +89,13 @@ class Summary:
             return ""
         head = "".join(f"<th>{escape(str(column))}</th>" for column in self.table.columns)
         rows = (
-            f"<tr><th>{escape(c[0])}</th>" + "".join(f"<td>{v}</td>" for v in c[1:]) + "</tr>"
-            for c in self._cells()
+            f"<tr><th>{escape(c[0])}</th>" + "".join(f"<td>{v}</td>" for v in c[1:]) + "</tr>" for c in self._cells()
         )
         return f"<table class='reglm-summary'><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
     def _wrapped(self, width: int) -> list[str]:
         lines = (
-            textwrap.wrap(f"[{i}] {note}", width, subsequent_indent="    ")
-            for i, note in enumerate(self.notes, 1)
+            textwrap.wrap(f"[{i}] {note}", width, subsequent_indent="    ") for i, note in enumerate(self.notes, 1)
         )
         found = [line for wrapped in lines for line in wrapped]
         return ["", "Notes:", *found] if found else []
@@ -131,7 +122,8 @@ def cell(column: str, value: float) -> str:
 
 def number(value: float) -> str:
     """Return a number of the header: integers in full, others to six significant digits."""
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:#.6g}".rstrip(".")
+    whole = abs(value) < 1e15 and value == round(value)
+    return f"{value:.0f}" if whole else f"{value:#.6g}".rstrip(".")
 
 
 def _pair(name: str, value: str, width: int) -> str:

@@ -65,11 +65,7 @@ def output_inputs(fit: Fit) -> list[str]:
     """Names of what the output layer multiplies: inputs, or units of the last hidden layer."""
     width = fit.likelihood.layout.views(fit.theta)["output.W"].shape[0]
     if fit.is_linear:
-        return (
-            [str(name) for name in fit.input_names]
-            if len(fit.input_names) == width
-            else _numbered("x", width)
-        )
+        return [str(name) for name in fit.input_names] if len(fit.input_names) == width else _numbered("x", width)
     names = [str(name) for name in fit.likelihood.network.chain.names or ()][:-1]
     named = [name for name in names if not name.startswith("dropout")]
     return _numbered(named[-1] if named else "layer", width)
@@ -87,9 +83,7 @@ def _skip(fit: Fit, k: int) -> list[tuple[str, int]]:
         if spec.name.startswith("skip."):
             positions = _column(fit, spec.name, k)
             labels = (
-                names
-                if len(names) == len(positions)
-                else _numbered(spec.name.removeprefix("skip."), len(positions))
+                names if len(names) == len(positions) else _numbered(spec.name.removeprefix("skip."), len(positions))
             )
             found += [(f"skip: {label}", i) for label, i in zip(labels, positions, strict=True)]
     return found
@@ -115,6 +109,4 @@ def shape_terms(fit: Fit) -> ShapeTerms:
         step[i] = STEP * max(1.0, abs(float(fit.theta[i])))
         slope[:, i] = (natural(fit.theta + step)[1] - natural(fit.theta - step)[1]) / (2 * step[i])
     moving = np.any(slope != 0, axis=1)
-    return ShapeTerms(
-        [label for label, m in zip(labels, moving, strict=True) if m], values[moving], slope[moving]
-    )
+    return ShapeTerms([label for label, m in zip(labels, moving, strict=True) if m], values[moving], slope[moving])

@@ -56,9 +56,7 @@ def unit_deviance(y: Any, mu: Any, family: str | Family = "gaussian") -> Array:
     outside = ~(f.domain.contains(mu) | on_edge)
     if outside.any():
         row = int(np.argwhere(outside)[0][0])
-        raise ValueError(
-            f"mu[{row}] = {mu[outside][0]:g} lies outside {f.domain}, the means of family {f.name!r}."
-        )
+        raise ValueError(f"mu[{row}] = {mu[outside][0]:g} lies outside {f.domain}, the means of family {f.name!r}.")
     unit = Response(f, families.mean.SATURATED).unit_deviance(y, mu)
     ruled_out = on_edge & (observed != mu)
     return np.where(ruled_out, np.inf, unit).sum(axis=1)
@@ -73,11 +71,7 @@ def _matrix(values: Any, name: str) -> Array:
 
 def _remedy(f: Family) -> str:
     options = ", ".join(field.name for field in fields(f))
-    return (
-        f"give its shape parameters ({options})"
-        if options and f.name != "tobit"
-        else "use the model's `logpdf`"
-    )
+    return f"give its shape parameters ({options})" if options and f.name != "tobit" else "use the model's `logpdf`"
 
 
 def mean_deviance(y: Any, mu: Any, family: str | Family = "gaussian", sample_weight: Any = None) -> float:
@@ -148,9 +142,7 @@ def null_mean(
     y = _matrix(y, "y")
     observed = np.asarray(f.observed(y))
     w = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float).ravel()
-    average = np.average(
-        observed, axis=0, weights=np.broadcast_to((w * np.ravel(f.size(y)))[:, None], observed.shape)
-    )
+    average = np.average(observed, axis=0, weights=np.broadcast_to((w * np.ravel(f.size(y)))[:, None], observed.shape))
     if offset is None:
         return np.broadcast_to(average, observed.shape).copy()
     shift = np.broadcast_to(_matrix(offset, "offset"), (len(y), f.outputs(y)))

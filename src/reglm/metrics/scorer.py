@@ -140,9 +140,7 @@ def fitted_family(estimator: Any) -> Family:
     family, shape = fit.likelihood.family, fit.likelihood.shape(fit.theta)
     natural = family.natural(**shape)
     options = {f.name: getattr(family, f.name) for f in fields(family)}
-    return type(family)(
-        **{name: float(natural[name]) if name in natural else v for name, v in options.items()}
-    )
+    return type(family)(**{name: float(natural[name]) if name in natural else v for name, v in options.items()})
 
 
 def _column(X: Any, name: str | int | None) -> Array | None:

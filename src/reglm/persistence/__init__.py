@@ -108,9 +108,7 @@ def _rebuilt(model: Any, arrays: list[Any]) -> Any:
     decode = Decoder(arrays)
     if model["class"] not in ESTIMATORS:
         raise ValueError(f"class {model['class']!r:.60} is not one of {ESTIMATORS}")
-    estimator = getattr(reglm, model["class"])(
-        **{key: decode(value) for key, value in model["options"].items()}
-    )
+    estimator = getattr(reglm, model["class"])(**{key: decode(value) for key, value in model["options"].items()})
     for key, value in model["fitted"].items():
         if not key.isidentifier() or key.startswith("__") or hasattr(type(estimator), key):
             raise ValueError(f"{key!r:.60} is not the name of a fitted attribute")

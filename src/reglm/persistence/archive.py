@@ -24,9 +24,7 @@ from reglm.parameters import Array
 FORMAT = "reglm model"
 VERSION = 1
 DOCUMENT = "model.json"
-DTYPES = frozenset(
-    {"|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)), "<f4", "<f8"}
-)
+DTYPES = frozenset({"|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)), "<f4", "<f8"})
 """Types of arrays a file may hold: little-endian numbers, never objects."""
 
 HEADER = re.compile(
@@ -118,9 +116,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
         raise ValueError("two members have the same name")
     for name, info in members.items():
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise ValueError(
-                f"member {_short(name)} is compressed; saved models store their members as they are"
-            )
+            raise ValueError(f"member {_short(name)} is compressed; saved models store their members as they are")
     if sum(info.file_size for info in members.values()) > size:
         raise ValueError("its members claim more bytes than the file has")
     if DOCUMENT not in members:
@@ -154,9 +150,7 @@ def _array(content: bytes, described: Any) -> Array:
     """
     header = HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(content[8:10], "little"):
-        raise ValueError(
-            f"an array does not begin as an .npy file of version 1.0 does: {_short(content[:40])}"
-        )
+        raise ValueError(f"an array does not begin as an .npy file of version 1.0 does: {_short(content[:40])}")
     dtype, shape = header[1].decode(), [int(size) for size in header[2].decode().split(",") if size.strip()]
     if described != {"dtype": dtype, "shape": shape} or dtype not in DTYPES:
         raise ValueError(f"an array is {dtype}{_short(shape)} where the document says {_short(described)}")

@@ -112,9 +112,7 @@ class Encoder:
             return self(default)
 
     def _likelihood(self, value: Likelihood) -> Any:
-        specs = [
-            {"name": s.name, "shape": list(s.shape), "penalised": s.penalised} for s in value.shape_specs
-        ]
+        specs = [{"name": s.name, "shape": list(s.shape), "penalised": s.penalised} for s in value.shape_specs]
         options = {"dtype": value.dtype, "backend": value.backend, "is_sparse": value.is_sparse}
         return {
             TAG: "likelihood", "network": self(value.network), "family": self(value.family), "link":
@@ -201,10 +199,7 @@ class Decoder:
         network, options = self(value["network"]), value["options"]
         if not isinstance(network, Network) or options["dtype"] not in ("float64", "float32"):
             raise ValueError("the likelihood has no network or no known dtype")
-        specs = [
-            Spec(str(s["name"]), _sizes(s["shape"]), penalised=bool(s["penalised"]))
-            for s in value["shape_specs"]
-        ]
+        specs = [Spec(str(s["name"]), _sizes(s["shape"]), penalised=bool(s["penalised"])) for s in value["shape_specs"]]
         if network.layout().size > self.numbers:
             raise ValueError(
                 f"the network needs {network.layout().size} parameters, the file has {self.numbers} numbers"
