@@ -17,7 +17,7 @@ FLOORS = [
     {"jacobian", "record"},
     {"fitting", "inference", "bayes"},
     {"estimators"},
-    {"compare", "plots", "formula", "persistence", "distributed", "datasets", "cli", "metrics"},
+    {"comparison", "plots", "formula", "persistence", "distributed", "datasets", "cli", "metrics"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {

@@ -1,0 +1,216 @@
+"""``reglm demo``: a GLM, a network and three other models on 20,190 rows of doctor visits."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import reglm
+from reglm.cli.document import Document
+from reglm.cli.figures import calibration_figure, effects_figure, training_figure
+from reglm.parameters import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.utils import Bunch
+
+GLM, NETWORK = "GLM", "recursive GLM"
+FLOOR = 0.1
+"""Smallest mean that kernel ridge may predict: it knows no positive means."""
+INPUTS = {
+    "lncoins": "log(coinsurance rate in % + 1)",
+    "disea": "chronic diseases (index)",
+    "lpi": "log participation incentive",
+    "physlm": "physical limitation (0 to 1)",
+}
+CODE = """import reglm
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+data = reglm.datasets.load_randhie()
+model = make_pipeline(
+    StandardScaler().set_output(transform="pandas"),
+    reglm.RecursiveGLMRegressor(hidden=(8,), family="poisson", alpha=10.0, random_state=0),
+)
+model.fit(data.data, data.target)
+model[-1].summary()"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers of ``reglm``."""
+    parser = commands.add_parser("demo", help="compare a GLM and a network on real data, in under a minute")
+    parser.add_argument(
+        "--output", default="reglm-demo.html", metavar="PATH", help="the report (default: reglm-demo.html)"
+    )
+    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)  # a smaller sample, for tests
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, print, write the report."""
+    from rich.console import Console
+
+    console, began = Console(highlight=False), time.perf_counter()
+    data = reglm.datasets.load_randhie()
+    X, y = sample(data, args.rows)
+    console.print(f"Yearly visits to a physician, {len(y):,} person-years of the RAND experiment.\n")
+    candidates = models()
+    fitted = {name: candidates[name].fit(X, y) for name in (GLM, NETWORK)}
+    summaries = {name: model[-1].summary() for name, model in fitted.items()}
+    for summary in summaries.values():
+        console.print(summary.as_text(), "\n", markup=False, soft_wrap=True)
+    with console.status("Five-fold cross-validation ..."):
+        table = reglm.compare(candidates, X, y, family="poisson")
+    show(console, table)
+    with console.status("Writing the report ..."):
+        report(data, X, y, fitted, summaries, table).write(args.output)
+    console.print(f"\nReport: {args.output}   ({time.perf_counter() - began:.0f} s)", soft_wrap=True)
+    return 0
+
+
+def sample(data: Bunch, rows: int | None) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the data, or `rows` of them evenly spread."""
+    n = len(data.target)
+    if rows is None:
+        return data.data, data.target
+    if not 100 <= rows <= n:
+        raise ValueError(f"rows={rows} must lie between 100 and {n}.")
+    kept = np.linspace(0, n - 1, rows).astype(int)
+    return data.data.iloc[kept].reset_index(drop=True), data.target.iloc[kept].reset_index(drop=True)
+
+
+def models() -> dict[str, Any]:
+    """Return the models of the comparison, not fitted."""
+    glm = reglm.RecursiveGLMRegressor(family="poisson")
+    network = reglm.RecursiveGLMRegressor(hidden=(8,), family="poisson", alpha=10.0, random_state=0)
+    features = RBFSampler(gamma=0.1, n_components=300, random_state=0)
+    ridge = make_pipeline(StandardScaler(), features, Ridge(alpha=1.0))
+    return {
+        GLM: standardised(glm),
+        NETWORK: standardised(network),
+        "kernel ridge (RBF)": TransformedTargetRegressor(
+            ridge, func=np.asarray, inverse_func=floored, check_inverse=False
+        ),
+        "gradient boosting": HistGradientBoostingRegressor(
+            loss="poisson", learning_rate=0.05, max_iter=150, min_samples_leaf=50, random_state=0
+        ),
+    }
+
+
+def standardised(model: Any) -> Pipeline:
+    """Return the model behind a scaler that keeps the names of the columns."""
+    return make_pipeline(StandardScaler().set_output(transform="pandas"), model)
+
+
+def floored(mu: Array) -> Array:
+    """Means, none below `FLOOR`."""
+    return np.maximum(mu, FLOOR)
+
+
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparison as strings."""
+    return table.assign(
+        deviance=table["deviance"].map("{:.4f}".format),
+        d2=table["d2"].map("{:.2%}".format),
+        seconds=table["seconds"].map("{:.2f}".format),
+    ).rename(columns={"deviance": "held-out deviance", "d2": "held-out D2", "seconds": "fit, s"})
+
+
+def show(console: Any, table: pd.DataFrame) -> None:
+    """Print the comparison."""
+    from rich.table import Table
+
+    shown, strings = Table(title="Five-fold cross-validation", title_justify="left"), formatted(table)
+    shown.add_column("")
+    for column in strings:
+        shown.add_column(column, justify="right")
+    for name, row in strings.iterrows():
+        shown.add_row(str(name), *row, style="bold" if name == table["deviance"].idxmin() else None)
+    console.print(shown)
+
+
+def report(
+    data: Bunch, X: pd.DataFrame, y: pd.Series, fitted: dict[str, Any], summaries: dict[str, Any],
+    table: pd.DataFrame,
+) -> Document:  # fmt: skip
+    """Return the page."""
+    page = Document(
+        "Doctor visits: a GLM, and a GLM that recurses",
+        f"Yearly outpatient visits to a physician, {len(y):,} person-years. {data.source}.",
+    )
+    page.text(
+        f"People visited a physician {y.mean():.2f} times a year on average; {np.mean(y == 0):.0%} did not go at "
+        f"all, and the variance, {y.var():.1f}, is far above the mean. Nine inputs describe their insurance plan "
+        "and their health. All models below have Poisson means, or are judged as if they had."
+    )
+    _comparison(page, table)
+    _models(page, summaries)
+    _figures(page, X, y, fitted)
+    page.heading("Do it yourself")
+    page.code(CODE)
+    return page
+
+
+def _comparison(page: Document, table: pd.DataFrame) -> None:
+    page.heading("Which model predicts best?")
+    page.text(
+        "Each model was fitted to four fifths of the rows and judged on the fifth left out, five times. The deviance "
+        "is twice the log-likelihood lost against a perfect prediction, per row; D2 is the share of the null model's "
+        "that a model explains."
+    )
+    page.table(formatted(table), best=str(table["deviance"].idxmin()))
+    page.text(
+        f"Null: the mean. Kernel ridge: 300 random Fourier features, squared loss, means below {FLOOR} raised to "
+        f"{FLOOR}. Gradient boosting: scikit-learn's histogram trees with Poisson loss. Seconds: one fit, here.",
+        "note",
+    )
+
+
+def _models(page: Document, summaries: dict[str, Any]) -> None:
+    page.heading("The generalized linear model")
+    page.text(
+        "Without hidden layers a recursive GLM is a GLM, with the usual table. Inputs are standardised: a "
+        "coefficient is the change of the log mean for one standard deviation."
+    )
+    page.summary(summaries[GLM])
+    page.heading("The recursive generalized linear model")
+    page.text(
+        "The inputs of this Poisson GLM are eight GLMs of the original inputs, their inverse link the tanh. "
+        "The table shows that last GLM; its standard errors allow for the estimation of the hidden units."
+    )
+    page.summary(summaries[NETWORK])
+
+
+def _figures(page: Document, X: pd.DataFrame, y: pd.Series, fitted: dict[str, Any]) -> None:
+    train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+    refitted = {name: models()[name].fit(train, y_train) for name in fitted}
+    page.heading("Is it right on average?")
+    page.figure(
+        calibration_figure(refitted, test, y_test),
+        "Observed against fitted means in tenths of a quarter of the rows that was not used for fitting; bars are 95% "
+        "intervals of the observed means. On the dashed line a model is right on average.",
+        "Calibration by decile",
+    )  # fmt: skip
+    page.heading("What did it learn?")
+    page.figure(
+        effects_figure(fitted, X, tuple(INPUTS), INPUTS, "mean visits a year"),
+        "Mean of the fitted values when one input has the value on the axis for everybody and the others stay as they "
+        "are. Grey bars show where the data lie.",
+        "Partial effects of four inputs",
+    )  # fmt: skip
+    page.heading("How was it fitted?")
+    page.figure(
+        training_figure(fitted),
+        "Minus the log-likelihood with its penalty, per row and up to a constant, as the solver lowers it.",
+        "Training curves",
+    )

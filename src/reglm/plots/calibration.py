@@ -1,0 +1,127 @@
+"""Observed against fitted means in groups of equal weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import norm
+
+from reglm.parameters import Array
+from reglm.plots.source import response_name, rows
+from reglm.plots.style import axes, label, next_color
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def calibration(
+    model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    bins: int = 10,
+    exposure: Any = None,
+    sample_weight: Any = None,
+    level: float = 0.95,
+    output: int = 0,
+    ax: Axes | None = None,
+    name: str | None = None,
+    color: str | None = None,
+) -> Axes:
+    """Draw observed against fitted means by deciles of the fitted mean.
+
+    Parameters
+    ----------
+    model : fitted estimator, pipeline or Fit
+        Any regressor or classifier will do if `X` and `y` are given.
+    X, y : optional
+        Rows to judge by, best ones the model has not seen; its training rows by default.
+    bins : int
+        Groups of about equal weight; equal fitted means stay together.
+    exposure : array-like (n,) or str, optional
+        Makes rates of both means. An array is handed to `predict`; a name is a column of X that the model
+        reads itself.
+    sample_weight : array-like (n,), optional
+    level : float
+        Level of the intervals.
+    output : int
+        Response or class.
+    ax, name, color
+        See `training_curve`.
+
+    Returns
+    -------
+    matplotlib Axes
+        On the line, the model is right on average. Intervals say how well the rows of a group determine their
+        mean; they assume independent rows and no distribution.
+    """
+    table = calibration_table(
+        model, X, y, bins=bins, exposure=exposure, sample_weight=sample_weight, level=level, output=output
+    )
+    ax = axes(ax, (4.6, 4.2))
+    color = next_color(ax, color)
+    below, above = table["observed"] - table["low"], table["high"] - table["observed"]
+    low = min(table["fitted"].min(), table["low"].min())
+    high = max(table["fitted"].max(), table["high"].max())
+    margin = 0.04 * (high - low)
+    ax.axline((low, low), slope=1.0, color="#888888", lw=1.0, ls=(0, (4, 3)), zorder=1)
+    ax.errorbar(
+        table["fitted"], table["observed"], yerr=[below, above], fmt="o", ms=5, color=color, elinewidth=1.4,
+        capsize=0, label=name, zorder=3,
+    )  # fmt: skip
+    ax.set_xlim(min(low - margin, ax.get_xlim()[0]), max(high + margin, ax.get_xlim()[1]))
+    ax.set_ylim(ax.get_xlim())
+    ax.set_aspect("equal", adjustable="box")
+    response, rate = response_name(model, output), " per unit of exposure" if exposure is not None else ""
+    label(ax, f"fitted mean of {response}{rate}", f"observed mean of {response}{rate}, {level:.0%} interval")
+    return ax
+
+
+def calibration_table(
+    model: Any, X: Any = None, y: Any = None, *, bins: int = 10, exposure: Any = None,
+    sample_weight: Any = None, level: float = 0.95, output: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """Numbers of `calibration`: fitted and observed means, interval ends, rows and weight of each group.
+
+    Parameters
+    ----------
+    model, X, y, bins, exposure, sample_weight, level, output
+        See `calibration`.
+
+    Returns
+    -------
+    DataFrame (groups, 6)
+        ``fitted``, ``observed``, ``low``, ``high``, ``rows``, ``weight``.
+    """
+    import pandas as pd
+
+    if bins < 1:
+        raise ValueError(f"bins={bins} must be 1 or more.")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level={level} must be between 0 and 1.")
+    observed, fitted, weights = rows(model, X, y, exposure, sample_weight, output)
+    kept = weights > 0
+    observed, fitted, weights = observed[kept], fitted[kept], weights[kept]
+    z = norm.ppf(0.5 + level / 2)
+    group = groups(fitted, weights, bins)
+    lines = [_line(observed[group == g], fitted[group == g], weights[group == g], z) for g in np.unique(group)]
+    return pd.DataFrame(lines, columns=["fitted", "observed", "low", "high", "rows", "weight"])
+
+
+def groups(fitted: Array, weights: Array, bins: int) -> Array:
+    """Number (n,) of each row's group: weighted quantiles of the fitted means, ties in one group."""
+    _, inverse = np.unique(fitted, return_inverse=True)
+    total = np.bincount(inverse, weights)
+    middle = (np.cumsum(total) - total / 2) / total.sum()
+    return np.minimum((middle * bins).astype(int), bins - 1)[inverse]
+
+
+def _line(observed: Array, fitted: Array, weights: Array, z: float) -> tuple[float, ...]:
+    """Means of one group; the variance of a weighted mean is that of a ratio (Cochran 1977, section 6.3)."""
+    total, m = weights.sum(), len(observed)
+    mean = weights @ observed / total
+    spread = np.sum((weights * (observed - mean)) ** 2) * m / max(m - 1, 1)
+    half = z * np.sqrt(spread) / total if m > 1 else np.nan
+    return weights @ fitted / total, mean, mean - half, mean + half, m, total

@@ -1,0 +1,192 @@
+"""The fitted mean as one input varies, averaged over the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reglm.estimators import columns as frames
+from reglm.parameters import Array
+from reglm.plots.source import exposures, means, response_name
+from reglm.plots.style import PALE, axes, label, next_color
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+FEW = 12
+"""Numeric inputs with at most this many values are drawn at these values."""
+STRIP = 0.14
+"""Height of the histogram, as a share of the axes."""
+
+
+def partial_effect(
+    model: Any,
+    X: Any,
+    column: str | int,
+    *,
+    exposure: Any = None,
+    points: int = 40,
+    max_rows: int = 2000,
+    output: int = 0,
+    histogram: bool = True,
+    ax: Axes | None = None,
+    name: str | None = None,
+    color: str | None = None,
+) -> Axes:
+    """Draw the fitted mean as one input varies and the others stay as they are in the data.
+
+    Parameters
+    ----------
+    model : fitted estimator or pipeline
+    X : data frame or array (n, p)
+        The data to average over (Friedman 2001).
+    column : str or int
+        Name or number of the input. Numbers vary from the 1st to the 99th percentile; categories, and numbers
+        with few distinct values, are drawn one by one.
+    exposure : array-like (n,) or str, optional
+        See `calibration`: the curve is then a rate, each row weighted by its exposure.
+    points : int
+        Values on the grid.
+    max_rows : int
+        Rows averaged over, evenly spread over X.
+    output : int
+        Response or class.
+    histogram : bool
+        Show the distribution of the input (of the exposure, if given) along the bottom.
+    ax, name, color
+        See `training_curve`.
+
+    Returns
+    -------
+    matplotlib Axes
+        The curve shows what the model says, with no interval for the uncertainty of the estimates; inputs
+        that go together in the data are pulled apart.
+    """
+    table = effect_table(model, X, column, exposure=exposure, points=points, max_rows=max_rows, output=output)
+    ax = axes(ax)
+    color = next_color(ax, color)
+    values = _column(X, column)
+    separate = len(table) < points
+    where = table["value"] if _numeric(values, column) else np.arange(len(table))
+    ax.plot(where, table["mean"], color=color, label=name, lw=1.8, marker="o" if separate else None, ms=5)
+    if not _numeric(values, column):
+        ax.lines[-1].set_linestyle("none")
+        ax.set_xticks(where, [str(v) for v in table["value"]])
+    if histogram:
+        _strip(ax, values, exposures(X, exposure), table, where)
+    response, rate = response_name(model, output), " per unit of exposure" if exposure is not None else ""
+    label(ax, str(column), f"fitted mean of {response}{rate}")
+    return ax
+
+
+def effect_table(
+    model: Any, X: Any, column: str | int, *, exposure: Any = None, points: int = 40, max_rows: int = 2000,
+    output: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """Numbers of `partial_effect`.
+
+    Parameters
+    ----------
+    model, X, column, exposure, points, max_rows, output
+        See `partial_effect`.
+
+    Returns
+    -------
+    DataFrame (values, 2)
+        ``value`` of the input and ``mean`` fitted there.
+    """
+    import pandas as pd
+
+    for argument, least, number in (("points", 2, points), ("max_rows", 1, max_rows)):
+        if number < least:
+            raise ValueError(f"{argument}={number} must be {least} or more.")
+    n = X.shape[0]
+    kept = np.unique(np.linspace(0, n - 1, min(n, max_rows)).round().astype(int))
+    e = exposures(X, exposure)
+    weights = np.ones(len(kept)) if e is None else e[kept]
+    given = exposure if exposure is None or isinstance(exposure, str) else weights
+    sample = _take(X, kept)
+    grid = _grid(_column(X, column), column, points)
+    totals = [means(model, _with(sample, column, v), given, output).sum() for v in grid]
+    return pd.DataFrame({"value": grid, "mean": np.asarray(totals) / weights.sum()})
+
+
+def _column(X: Any, column: str | int) -> Any:
+    """Column of X by name or number.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    named = frames.is_frame(X)
+    known = list(X.columns) if named else list(range(X.shape[1]))
+    if column not in known:
+        raise ValueError(f"column={column!r} is not in X; it has {known}.")
+    return X[column] if named else np.asarray(X[:, column])
+
+
+def _numeric(values: Any, column: object) -> bool:
+    return isinstance(values, np.ndarray) or not frames.is_categorical(values, column)
+
+
+def _grid(values: Any, column: object, points: int) -> list[Any]:
+    """Values of the input at which to predict."""
+    if not _numeric(values, column):
+        return [level for level in frames.factor(values, column).levels if level is not None]
+    numbers = np.asarray(values, dtype=float)
+    distinct = np.unique(numbers[np.isfinite(numbers)])
+    if len(distinct) <= FEW:
+        return list(distinct)
+    return list(np.linspace(*np.nanpercentile(numbers, [1, 99]), points))
+
+
+def _take(X: Any, kept: Array) -> Any:
+    return X.iloc[kept] if hasattr(X, "iloc") else X[kept]
+
+
+def _with(X: Any, column: str | int, value: Any) -> Any:
+    """Copy of X with one column constant."""
+    if not frames.is_frame(X):
+        copy = np.array(X, dtype=float)
+        copy[:, column] = value
+        return copy
+    if hasattr(X, "iloc"):
+        import pandas as pd
+
+        fresh = pd.Series([value] * len(X), index=X.index)
+        copy = X.copy()
+        copy[column] = fresh.astype(X[column].dtype) if frames.is_categorical(X[column], column) else fresh
+        return copy
+    import polars as pl
+
+    literal = pl.lit(value)
+    old = X[column]
+    return X.with_columns((literal.cast(old.dtype) if frames.is_categorical(old, column) else literal).alias(column))
+
+
+def _strip(ax: Axes, values: Any, weights: Array | None, table: pd.DataFrame, where: Any) -> None:
+    """Bars along the bottom: the share of rows, or of exposure, by value of the input."""
+    if any(patch.get_gid() == "input-histogram" for patch in ax.patches):
+        return
+    separate = len(table) <= FEW or not _numeric(values, "")
+    if separate:
+        found = np.asarray(values)
+        weights = np.ones(len(found)) if weights is None else weights
+        heights = np.array([weights[found == v].sum() for v in table["value"]])
+        spots = np.asarray(where, dtype=float)
+        width = 0.5 * np.min(np.diff(np.sort(spots)), initial=1.0)
+    else:
+        ends = table["value"].iloc[[0, -1]].to_numpy(dtype=float)
+        heights, edges = np.histogram(np.asarray(values, dtype=float), 30, tuple(ends), weights=weights)
+        spots, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    bottom, top = ax.get_ylim()
+    bars = ax.bar(
+        spots, STRIP * heights / heights.max(), width=0.92 * width, color=PALE, zorder=0,
+        transform=ax.get_xaxis_transform(),
+    )  # fmt: skip
+    for bar in bars:
+        bar.set_gid("input-histogram")
+    ax.set_ylim(bottom - (top - bottom) * STRIP / (1 - STRIP), top)
