@@ -123,7 +123,7 @@ def test_errors_name_the_argument(make_layer, message):
 
 @pytest.mark.parametrize("layer", [layers.RBF(2), layers.BatchNorm(), layers.Residual((layers.Dense(5),))])
 def test_layers_that_need_dense_rows_say_so(layer):
-    with pytest.raises(ValueError, match="needs? dense rows"):
+    with pytest.raises(ValueError, match=r"needs? dense rows"):
         make(single(layer), is_sparse=True)[0].symbols()
 
 

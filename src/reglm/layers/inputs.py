@@ -16,6 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from reglm import ops
 from reglm.layers.base import Layer, check_count
 from reglm.layers.scope import Batch, Scope, SparseRows
+from reglm.links.forms import like
 from reglm.parameters import Array, Spec, normal, phases
 
 Columns = Sequence[int | str] | None
@@ -170,8 +171,7 @@ class Embedding(Layer):
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """Table rows of the levels."""
         codes = ops.table_rows(_taken(h, scope), scope.buffer("first"), scope.buffer("levels"))
-        rows = scope.lookup(codes, "E")
-        return rows.reshape((rows.shape[0], codes.shape[1], -1)).sum(axis=1) if self.pool else rows
+        return scope.lookup(codes, "E", self.pool)
 
 
 @dataclass(frozen=True)
@@ -354,4 +354,4 @@ class Periodic(Layer):
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """``sin(2 pi f (x - center) / scale + phase)``."""
         z = (_taken(h, scope) - scope.buffer("center")) / scope.buffer("scale")
-        return pt.sin(2.0 * np.pi * z * scope.shared("frequency") + scope.shared("phase"))
+        return pt.sin(like(2.0 * np.pi, z) * z * scope.shared("frequency") + scope.shared("phase"))
