@@ -26,11 +26,16 @@ def _positions(a: Array, n: int) -> Array:
     return a.reshape(n, -1, a.shape[-1])
 
 
+def _by_code(codes: Array, delta: Array, width: int) -> Array:
+    """Deltas (n, C, width) of the table rows that (n, C) codes read; pooled rows share theirs."""
+    return np.broadcast_to(delta.reshape(len(codes), -1, width), (*codes.shape, width))
+
+
 def _add_weight(J: Array, tap: Tap, h: list[Array], delta: Array) -> None:
     """Add ``sum_s h_is (x) delta_is`` to J (n, p, k), a view into the design matrix."""
     n = len(J)
     if tap.kind == "lookup":
-        codes, delta = h[0], delta.reshape(n, h[0].shape[1], -1)
+        codes, delta = h[0], _by_code(h[0], delta, J.shape[2])
         for c in range(codes.shape[1]):
             known = np.flatnonzero(codes[:, c] >= 0)
             J[known, codes[known, c]] += delta[known, c]
@@ -157,7 +162,8 @@ def _affine(tap: Tap, h: list[Array], v: Mapping[str, Array], shape: tuple[int, 
         return a
     V = v[tap.weight]
     if tap.kind == "lookup":
-        return np.where(h[0][:, :, None] >= 0, V[h[0]], 0.0).reshape(shape)
+        rows = np.where(h[0][:, :, None] >= 0, V[h[0]], 0.0)
+        return rows.sum(axis=1) if rows[0].size != shape[1] else rows.reshape(shape)
     rows = sparse.csr_matrix(tuple(h), shape=(shape[0], len(V))) if tap.kind == "sparse" else h[0]
     return rows @ V + a
 
@@ -170,5 +176,5 @@ def _weight_gradient(tap: Tap, h: list[Array], d: Array, shape: tuple[int, ...])
         return sparse.csr_matrix(tuple(h), shape=(len(d), shape[0])).T @ d
     gradient = np.zeros(shape, dtype=d.dtype)
     rows, column = np.nonzero(h[0] >= 0)
-    np.add.at(gradient, h[0][rows, column], d.reshape(*h[0].shape, -1)[rows, column])
+    np.add.at(gradient, h[0][rows, column], _by_code(h[0], d, shape[1])[rows, column])
     return gradient

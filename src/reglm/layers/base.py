@@ -85,9 +85,7 @@ def from_config(config: Any) -> Any:
     name = config["layer"]
     if name not in Layer.registry:
         raise ValueError(f"layer {name!r} is not known; the known ones are {sorted(Layer.registry)}.")
-    return Layer.registry[name](
-        **{key: from_config(value) for key, value in config.items() if key != "layer"}
-    )
+    return Layer.registry[name](**{key: from_config(value) for key, value in config.items() if key != "layer"})
 
 
 def check_count(name: str, value: int) -> None:

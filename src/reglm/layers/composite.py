@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from reglm import ops
 from reglm.layers.base import Layer
 from reglm.layers.scope import Batch, Scope, SparseRows
 from reglm.parameters import Array, Spec
@@ -65,9 +65,7 @@ class Sequential(Layer):
 
     def buffers(self, width: int) -> dict[str, Array]:
         """Those of the layers, names prefixed."""
-        return {
-            f"{name}.{k}": v for name, layer, w in self._steps(width) for k, v in layer.buffers(w).items()
-        }
+        return {f"{name}.{k}": v for name, layer, w in self._steps(width) for k, v in layer.buffers(w).items()}
 
     def structure(self) -> tuple[Any, ...]:
         """Names and structures of the layers."""
@@ -109,9 +107,7 @@ class Residual(Layer):
             If the widths differ.
         """
         if self._inner.width(width) != width:
-            raise ValueError(
-                f"Residual needs equal widths, got {width} in and {self._inner.width(width)} out."
-            )
+            raise ValueError(f"Residual needs equal widths, got {width} in and {self._inner.width(width)} out.")
         return self._inner.specs(width)
 
     def noise(self, width: int) -> list[int]:
@@ -195,5 +191,5 @@ class Parallel(Layer):
         """Apply every branch to `h` and combine."""
         outputs = [branch.apply(h, scope.child(name)) for name, branch in self._named()]
         if self.combine == "concatenate":
-            return pt.concatenate(outputs, axis=1)
+            return ops.beside(*outputs)
         return sum(outputs[1:], start=outputs[0])

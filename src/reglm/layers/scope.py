@@ -98,9 +98,9 @@ class Scope:
             return self._tap("sparse", tuple(h), ops.sparse_affine(*h, *parameters), weight, bias)
         return self._tap("dense", (h,), ops.affine(h, *parameters), weight, bias)
 
-    def lookup(self, codes: TensorVariable, table: str) -> TensorVariable:
-        """Rows of a table, (n, C) codes to (n, C d), tapped."""
-        a = ops.lookup(codes, self.parameters[self.prefix + table])
+    def lookup(self, codes: TensorVariable, table: str, pool: bool) -> TensorVariable:
+        """Rows of a table, (n, C) codes to (n, C d), or added up to (n, d); tapped."""
+        a = ops.lookup(codes, self.parameters[self.prefix + table], pool)
         return self._tap("lookup", (codes,), a, table, None)
 
     def shared(self, name: str) -> TensorVariable:

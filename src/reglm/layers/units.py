@@ -84,9 +84,7 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         if not links.get(self.name).elementwise:
-            raise ValueError(
-                f"Activation(name={self.name!r}) is not elementwise; use Dense(units, {self.name!r})."
-            )
+            raise ValueError(f"Activation(name={self.name!r}) is not elementwise; use Dense(units, {self.name!r}).")
 
     def structure(self) -> tuple[Any, ...]:
         """Name the activation."""

@@ -5,6 +5,7 @@ same Ops.
 """
 
 from reglm.ops.affine import affine, affine_inputs, affine_weights
+from reglm.ops.beside import beside
 from reglm.ops.gather import lookup, table_rows, take
 from reglm.ops.memory import keep_freed_memory
 from reglm.ops.registration import register_on_demand
@@ -28,6 +29,7 @@ __all__ = [
     "affine",
     "affine_inputs",
     "affine_weights",
+    "beside",
     "erf",
     "exp",
     "expm1",

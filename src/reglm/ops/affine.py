@@ -8,6 +8,9 @@ per-example derivatives are read off. The three Ops are closed under differentia
 * `AffineWeights`: (h, d) -> h' d and the column sums of d, the gradient with respect to W and b
 
 The gradient is two Ops, not one, so that a graph which needs no gradient of the data computes none.
+
+In this and the other modules of Ops `infer_shape` takes ``*args``: PyTensor 2 passes the graph, the node and the
+shapes of the inputs, PyTensor 3 the last two.
 """
 
 from __future__ import annotations
@@ -66,9 +69,10 @@ class Affine(Op):
             a += inputs[2]
         outputs[0][0] = a
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Shape]) -> list[Shape]:
+    def infer_shape(self, *args: Any) -> list[Shape]:
         """Rows of h, columns of W."""
-        return [(shapes[0][0], shapes[1][1])]
+        h, W = args[-1][:2]
+        return [(h[0], W[1])]
 
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
         """Gradients with respect to h, W and b."""
@@ -95,9 +99,10 @@ class AffineInputs(Op):
         """Evaluate with NumPy."""
         outputs[0][0] = np.matmul(inputs[0], inputs[1].T)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Shape]) -> list[Shape]:
+    def infer_shape(self, *args: Any) -> list[Shape]:
         """Rows of d, rows of W."""
-        return [(shapes[0][0], shapes[1][0])]
+        d, W = args[-1]
+        return [(d[0], W[0])]
 
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
         """Gradients with respect to d and W."""
@@ -133,9 +138,9 @@ class AffineWeights(Op):
         if self.bias:
             outputs[1][0] = d.sum(axis=0)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Shape]) -> list[Shape]:
+    def infer_shape(self, *args: Any) -> list[Shape]:
         """Columns of h by columns of d; columns of d."""
-        (_, p), (_, k) = shapes
+        (_, p), (_, k) = args[-1]
         return [(p, k), (k,)] if self.bias else [(p, k)]
 
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:

@@ -33,9 +33,10 @@ class Take(Op):
         """Evaluate with NumPy."""
         outputs[0][0] = inputs[0].take(inputs[1], axis=1)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+    def infer_shape(self, *args: Any) -> list:
         """Rows of X, one column per entry of columns."""
-        return [(shapes[0][0], shapes[1][0])]
+        X, columns = args[-1]
+        return [(X[0], columns[0])]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Column numbers have no gradient."""
@@ -68,8 +69,9 @@ class TakeGradient(Op):
             out[:, column] += d[:, j]
         outputs[0][0] = out
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+    def infer_shape(self, *args: Any) -> list:
         """Rows of d, p columns."""
+        node, shapes = args[-2:]
         return [(shapes[0][0], node.inputs[2])]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
@@ -100,9 +102,9 @@ class TableRows(Op):
         codes = levels.astype("int64")
         outputs[0][0] = np.where((codes >= 0) & (codes < counts), codes + first, -1)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
+    def infer_shape(self, *args: Any) -> list:
         """Shape of the level numbers."""
-        return [shapes[0]]
+        return [args[-1][0]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Nothing has a gradient."""
@@ -116,17 +118,20 @@ class TableRows(Op):
 
 
 class Lookup(Op):
-    """Rows of a table by code, side by side."""
+    """Rows of a table by code, side by side or, pooled, added up."""
 
-    __props__ = ()
-    gufunc_signature = "(n,c),(l,d)->(n,e)"
+    __props__ = ("pool",)
+
+    def __init__(self, pool: bool) -> None:
+        self.pool = pool
+        self.gufunc_signature = "(n,c),(l,d)->(n,d)" if pool else "(n,c),(l,d)->(n,e)"
 
     def make_node(self, codes: Variable, table: Variable) -> Apply:
         """Accept codes (n, C) and table (L, d)."""
         (table,) = same_dtype("lookup", table)
         codes = pt.as_tensor(codes)
         C, d = codes.type.shape[1], table.type.shape[1]
-        width = None if C is None or d is None else C * d
+        width = d if self.pool else None if C is None or d is None else C * d
         return Apply(self, [codes, table], [pt.tensor(dtype=table.dtype, shape=(codes.type.shape[0], width))])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
@@ -135,11 +140,12 @@ class Lookup(Op):
         n, C = codes.shape
         rows = table.take(np.maximum(codes, 0), axis=0) if len(table) else np.zeros((n, C, table.shape[1]), table.dtype)
         rows[codes < 0] = 0
-        outputs[0][0] = rows.reshape(n, C * table.shape[1])
+        outputs[0][0] = rows.sum(axis=1) if self.pool else rows.reshape(n, C * table.shape[1])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
-        """Rows of codes, columns of codes times columns of the table."""
-        return [(shapes[0][0], shapes[0][1] * shapes[1][1])]
+    def infer_shape(self, *args: Any) -> list:
+        """Rows of codes; columns of the table, once a column of codes unless pooled."""
+        codes, table = args[-1]
+        return [(codes[0], table[1] if self.pool else codes[1] * table[1])]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Codes have no gradient."""
@@ -148,34 +154,38 @@ class Lookup(Op):
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
         """Gradient with respect to the table."""
         codes, table = inputs
-        return [DisconnectedType()(), LookupGradient()(codes, output_gradients[0], table.shape[0])]
+        return [DisconnectedType()(), LookupGradient(self.pool)(codes, output_gradients[0], table)]
 
     pullback = L_op
 
 
 class LookupGradient(Op):
-    """Zeros (L, d) with each block of a row of the gradient added to the table row it was read from."""
+    """Zeros (L, d) with the gradient of each row added to the table rows it was read from."""
 
-    __props__ = ()
-    gufunc_signature = "(n,c),(n,e),()->(l,d)"
+    __props__ = ("pool",)
 
-    def make_node(self, codes: Variable, gradient: Variable, n_rows: Variable) -> Apply:
-        """Accept codes (n, C), gradient (n, C d) and the number of table rows L."""
-        return Apply(self, [codes, gradient, pt.as_tensor(n_rows)], [pt.tensor(dtype=gradient.dtype, shape=(None, None))])
+    def __init__(self, pool: bool) -> None:
+        self.pool = pool
+        self.gufunc_signature = "(n,c),(n,e),(l,d)->(l,d)"
+
+    def make_node(self, codes: Variable, gradient: Variable, table: Variable) -> Apply:
+        """Accept codes (n, C), gradient (n, C d) or (n, d), and the table, for its shape."""
+        return Apply(self, [codes, gradient, table], [table.type()])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
-        codes, gradient, n_rows = inputs
+        codes, gradient, table = inputs
         n, C = codes.shape
-        blocks = gradient.reshape(n, C, gradient.shape[1] // max(C, 1))
-        out = np.zeros((int(n_rows), blocks.shape[2]), gradient.dtype)
+        blocks = gradient[:, None, :] if self.pool else gradient.reshape(n, C, table.shape[1])
+        blocks = np.broadcast_to(blocks, (n, C, table.shape[1]))
         known = codes >= 0
-        np.add.at(out, codes[known], blocks[known])
-        outputs[0][0] = out
+        index = (codes[known][:, None] * table.shape[1] + np.arange(table.shape[1])).ravel()
+        summed = np.bincount(index, weights=blocks[known].ravel(), minlength=table.size)
+        outputs[0][0] = summed.reshape(table.shape).astype(gradient.dtype, copy=False)
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list) -> list:
-        """L rows, columns of the gradient over columns of the codes."""
-        return [(node.inputs[2], shapes[1][1] // pt.maximum(shapes[0][1], 1))]
+    def infer_shape(self, *args: Any) -> list:
+        """Shape of the table."""
+        return [args[-1][2]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Only the gradient has a gradient."""
@@ -183,7 +193,7 @@ class LookupGradient(Op):
 
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
         """Gradient with respect to the incoming gradient."""
-        return [DisconnectedType()(), lookup(inputs[0], output_gradients[0]), DisconnectedType()()]
+        return [DisconnectedType()(), Lookup(self.pool)(inputs[0], output_gradients[0]), DisconnectedType()()]
 
     pullback = L_op
 
@@ -221,7 +231,7 @@ def table_rows(levels: Variable, first: Variable, counts: Variable) -> Variable:
     return TableRows()(levels, first, counts)
 
 
-def lookup(codes: Variable, table: Variable) -> Variable:
+def lookup(codes: Variable, table: Variable, pool: bool = False) -> Variable:
     """Return the table rows named by the codes of each observation, side by side.
 
     Parameters
@@ -230,9 +240,11 @@ def lookup(codes: Variable, table: Variable) -> Variable:
         Row numbers of `table`, not checked; -1 reads zeros.
     table : matrix (L, d)
         Embeddings of all categorical columns, stacked.
+    pool : bool
+        Add the rows of an observation up.
 
     Returns
     -------
-    matrix (n, C d)
+    matrix (n, C d), pooled (n, d)
     """
-    return Lookup()(codes, table)
+    return Lookup(pool)(codes, table)

@@ -11,6 +11,7 @@ from pytensor.link.jax.dispatch.basic import jax_funcify
 
 from reglm.ops import jax_density, scalar  # noqa: F401  (the first for its registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
+from reglm.ops.beside import Apart, Beside
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
@@ -111,16 +112,26 @@ def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Callable:
 def _lookup(op: Lookup, node: Any = None, **kwargs: Any) -> Callable:
     def lookup(codes, table):
         rows = jnp.where((codes >= 0)[..., None], table[jnp.maximum(codes, 0)], 0)
-        return rows.reshape(codes.shape[0], -1)
+        return rows.sum(axis=1) if op.pool else rows.reshape(codes.shape[0], -1)
 
     return lookup
 
 
 @jax_funcify.register(LookupGradient)
 def _lookup_gradient(op: LookupGradient, node: Any = None, **kwargs: Any) -> Callable:
-    def lookup_gradient(codes, gradient, n_rows):
-        blocks = gradient.reshape(*codes.shape, -1)
+    def lookup_gradient(codes, gradient, table):
+        blocks = gradient[:, None, :] if op.pool else gradient.reshape(*codes.shape, -1)
         blocks = jnp.where((codes >= 0)[..., None], blocks, 0)
-        return jnp.zeros((int(n_rows), blocks.shape[2]), gradient.dtype).at[jnp.maximum(codes, 0)].add(blocks)
+        return jnp.zeros(table.shape, gradient.dtype).at[jnp.maximum(codes, 0)].add(blocks)
 
     return lookup_gradient
+
+
+@jax_funcify.register(Beside)
+def _beside(op: Beside, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda left, right: jnp.concatenate([left, right], axis=1)
+
+
+@jax_funcify.register(Apart)
+def _apart(op: Apart, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda d, left, right: (d[:, : left.shape[1]], d[:, left.shape[1] :])

@@ -10,49 +10,46 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 
 from reglm.ops import numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
+from reglm.ops.beside import Apart, Beside
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
+Form = tuple[Callable, int]  # a compiled function and the version of its code
+
+VERSION = 3
+"""Raise it whenever a form changes: compiled programs are kept on disk under it."""
 BLOCK = 128
-"""Loops over short rows are run over blocks of about this many numbers, or they would not vectorise."""
+"""Short rows are taken this many numbers at a time: an inner loop of ten does not vectorise."""
 
 
 @numba_njit
 def add_rows(a, b):
     """Add the vector b to every row of the contiguous matrix a, in place."""
-    n, k = a.shape
-    repeats = max(BLOCK // max(k, 1), 1)
-    tiled = np.empty(repeats * k, a.dtype)
-    for i in range(repeats):
-        for j in range(k):
-            tiled[i * k + j] = b[j]
-    flat = a.reshape(-1)
-    for start in range(0, n * k, repeats * k):
-        width = min(repeats * k, n * k - start)
-        for j in range(width):
-            flat[start + j] += tiled[j]
+    k = a.shape[1]
+    repeated = np.empty((max(BLOCK // max(k, 1), 1), k), a.dtype)
+    repeated[:] = b
+    pattern, flat = repeated.reshape(-1), a.reshape(-1)
+    for start in range(0, flat.size, max(pattern.size, 1)):
+        block = flat[start : start + pattern.size]
+        for j in range(block.size):
+            block[j] += pattern[j]
 
 
 @numba_njit
 def column_sums(d):
     """Sum the rows of the contiguous matrix d."""
-    n, k = d.shape
-    repeats = max(BLOCK // max(k, 1), 1)
-    partial = np.zeros(repeats * k, d.dtype)
-    flat = d.reshape(-1)
-    for start in range(0, n * k, repeats * k):
-        width = min(repeats * k, n * k - start)
-        for j in range(width):
-            partial[j] += flat[start + j]
-    total = np.zeros(k, d.dtype)
-    for i in range(repeats):
-        for j in range(k):
-            total[j] += partial[i * k + j]
-    return total
+    k = d.shape[1]
+    partial = np.zeros((max(BLOCK // max(k, 1), 1), k), d.dtype)
+    sums, flat = partial.reshape(-1), d.reshape(-1)
+    for start in range(0, flat.size, max(sums.size, 1)):
+        block = flat[start : start + sums.size]
+        for j in range(block.size):
+            sums[j] += block[j]
+    return partial.sum(axis=0)
 
 
 @register_funcify_default_op_cache_key(Affine)
-def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Callable:
+def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Form:
     if op.bias:
 
         @numba_njit
@@ -67,20 +64,20 @@ def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Callable:
         def affine(h, W):
             return np.dot(np.ascontiguousarray(h), np.ascontiguousarray(W))
 
-    return affine
+    return affine, VERSION
 
 
 @register_funcify_default_op_cache_key(AffineInputs)
-def _affine_inputs(op: AffineInputs, node: Any = None, **kwargs: Any) -> Callable:
+def _affine_inputs(op: AffineInputs, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def affine_inputs(d, W):
         return np.dot(np.ascontiguousarray(d), np.ascontiguousarray(W).T)
 
-    return affine_inputs
+    return affine_inputs, VERSION
 
 
 @register_funcify_default_op_cache_key(AffineWeights)
-def _affine_weights(op: AffineWeights, node: Any = None, **kwargs: Any) -> Callable:
+def _affine_weights(op: AffineWeights, node: Any = None, **kwargs: Any) -> Form:
     if op.bias:
 
         @numba_njit
@@ -94,7 +91,7 @@ def _affine_weights(op: AffineWeights, node: Any = None, **kwargs: Any) -> Calla
         def affine_weights(h, d):
             return np.dot(np.ascontiguousarray(h).T, np.ascontiguousarray(d))
 
-    return affine_weights
+    return affine_weights, VERSION
 
 
 @numba_njit
@@ -116,7 +113,7 @@ def sparse_transpose_dot(data, indices, indptr, d, out):
 
 
 @register_funcify_default_op_cache_key(SparseAffine)
-def _sparse_affine(op: SparseAffine, node: Any = None, **kwargs: Any) -> Callable:
+def _sparse_affine(op: SparseAffine, node: Any = None, **kwargs: Any) -> Form:
     if op.bias:
 
         @numba_njit
@@ -136,11 +133,11 @@ def _sparse_affine(op: SparseAffine, node: Any = None, **kwargs: Any) -> Callabl
             sparse_dot(data, indices, indptr, W, out)
             return out
 
-    return sparse_affine
+    return sparse_affine, VERSION
 
 
 @register_funcify_default_op_cache_key(SparseAffineWeights)
-def _sparse_affine_weights(op: SparseAffineWeights, node: Any = None, **kwargs: Any) -> Callable:
+def _sparse_affine_weights(op: SparseAffineWeights, node: Any = None, **kwargs: Any) -> Form:
     if op.bias:
 
         @numba_njit
@@ -157,11 +154,11 @@ def _sparse_affine_weights(op: SparseAffineWeights, node: Any = None, **kwargs: 
             sparse_transpose_dot(data, indices, indptr, d, out)
             return out
 
-    return sparse_affine_weights
+    return sparse_affine_weights, VERSION
 
 
 @register_funcify_default_op_cache_key(Take)
-def _take(op: Take, node: Any = None, **kwargs: Any) -> Callable:
+def _take(op: Take, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def take(X, columns):
         out = np.empty((X.shape[0], columns.shape[0]), X.dtype)
@@ -170,11 +167,11 @@ def _take(op: Take, node: Any = None, **kwargs: Any) -> Callable:
                 out[i, j] = X[i, columns[j]]
         return out
 
-    return take
+    return take, VERSION
 
 
 @register_funcify_default_op_cache_key(TakeGradient)
-def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Callable:
+def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def take_gradient(d, columns, p):
         out = np.zeros((d.shape[0], p.item()), d.dtype)
@@ -183,11 +180,11 @@ def _take_gradient(op: TakeGradient, node: Any = None, **kwargs: Any) -> Callabl
                 out[i, columns[j]] += d[i, j]
         return out
 
-    return take_gradient
+    return take_gradient, VERSION
 
 
 @register_funcify_default_op_cache_key(TableRows)
-def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Callable:
+def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def table_rows(levels, first, counts):
         n, C = levels.shape
@@ -198,40 +195,76 @@ def _table_rows(op: TableRows, node: Any = None, **kwargs: Any) -> Callable:
                 out[i, c] = code + first[0, c] if 0 <= code < counts[0, c] else -1
         return out
 
-    return table_rows
+    return table_rows, VERSION
 
 
 @register_funcify_default_op_cache_key(Lookup)
-def _lookup(op: Lookup, node: Any = None, **kwargs: Any) -> Callable:
+def _lookup(op: Lookup, node: Any = None, **kwargs: Any) -> Form:
+    step = 0 if op.pool else 1
+
     @numba_njit
     def lookup(codes, table):
         n, C = codes.shape
         width = table.shape[1]
-        out = np.zeros((n, C * width), table.dtype)
+        out = np.zeros((n, width * (C if step else 1)), table.dtype)
         for i in range(n):
             for c in range(C):
                 code = codes[i, c]
                 if code >= 0:
                     for j in range(width):
-                        out[i, c * width + j] = table[code, j]
+                        out[i, step * c * width + j] += table[code, j]
         return out
 
-    return lookup
+    return lookup, VERSION
 
 
 @register_funcify_default_op_cache_key(LookupGradient)
-def _lookup_gradient(op: LookupGradient, node: Any = None, **kwargs: Any) -> Callable:
+def _lookup_gradient(op: LookupGradient, node: Any = None, **kwargs: Any) -> Form:
+    step = 0 if op.pool else 1
+
     @numba_njit
-    def lookup_gradient(codes, gradient, n_rows):
+    def lookup_gradient(codes, gradient, table):
         n, C = codes.shape
-        width = gradient.shape[1] // max(C, 1)
-        out = np.zeros((n_rows.item(), width), gradient.dtype)
+        width = table.shape[1]
+        out = np.zeros((table.shape[0], width), gradient.dtype)
         for i in range(n):
             for c in range(C):
                 code = codes[i, c]
                 if code >= 0:
                     for j in range(width):
-                        out[code, j] += gradient[i, c * width + j]
+                        out[code, j] += gradient[i, step * c * width + j]
         return out
 
-    return lookup_gradient
+    return lookup_gradient, VERSION
+
+
+@register_funcify_default_op_cache_key(Beside)
+def _beside(op: Beside, node: Any = None, **kwargs: Any) -> Form:
+    @numba_njit
+    def beside(left, right):
+        n, p, q = left.shape[0], left.shape[1], right.shape[1]
+        out = np.empty((n, p + q), left.dtype)
+        for i in range(n):
+            for j in range(p):
+                out[i, j] = left[i, j]
+            for j in range(q):
+                out[i, p + j] = right[i, j]
+        return out
+
+    return beside, VERSION
+
+
+@register_funcify_default_op_cache_key(Apart)
+def _apart(op: Apart, node: Any = None, **kwargs: Any) -> Form:
+    @numba_njit
+    def apart(d, left, right):
+        n, p, q = d.shape[0], left.shape[1], right.shape[1]
+        one, two = np.empty((n, p), d.dtype), np.empty((n, q), d.dtype)
+        for i in range(n):
+            for j in range(p):
+                one[i, j] = d[i, j]
+            for j in range(q):
+                two[i, j] = d[i, p + j]
+        return one, two
+
+    return apart, VERSION
