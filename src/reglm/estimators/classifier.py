@@ -6,9 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from reglm import families
 from reglm.estimators.base import BaseRecursiveGLM
@@ -78,12 +79,10 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
         -------
         self
         """
-        labels = None if self.formula is not None else self._labels(y)
-        if labels is not None:
-            self.classes_ = np.unique(labels)
-            sample_weight = self._class_weights(labels, sample_weight)
-        family = self._family(X, labels)
-        return self._fit(X, y, self._encode, family, sample_weight=sample_weight, offset=offset, exposure=exposure)
+        labels = self._labels(y) if self.formula is None else column_or_1d(X[self.formula.split("~")[0].strip()])
+        self.classes_ = np.unique(labels)
+        weights = self._class_weights(labels, sample_weight)
+        return self._fit(X, y, self._encode, self._family(), sample_weight=weights, offset=offset, exposure=exposure)
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, offset: Any = None, exposure: Any = None
@@ -97,63 +96,62 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
         classes : array-like, optional
             All labels there will be; needed in the first call.
         """
-        first = not hasattr(self, "fit_")
-        if first and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is not None:
+        if self.formula is not None:
+            raise ValueError("partial_fit takes X and y, not formula=...; call fit, or give the columns as X.")
+        if not hasattr(self, "fit_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit: all labels there will be.")
             self.classes_ = np.unique(classes)
-        labels = self._labels(y)
-        start = None if first else self.fit_.theta.copy()
-        solver, self.solver = self.solver, self.solver if self.solver not in ("auto", "irls") else "adam"
-        try:
-            return self._fit(
-                X, y, self._encode, self._family(X, labels), sample_weight=self._class_weights(labels, sample_weight),
-                offset=offset, exposure=exposure, start=start, max_iter=1,
-            )  # fmt: skip
-        finally:
-            self.solver = solver
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes={classes!r} are not those of the first call to partial_fit, {self.classes_}.")
+        return self._fit(
+            X, y, self._encode, self._family(), sample_weight=self._class_weights(self._labels(y), sample_weight),
+            offset=offset, exposure=exposure, partial=True,
+        )  # fmt: skip
 
     def _labels(self, y: Any) -> Array:
         if y is None:
             raise ValueError("This estimator requires y to be passed, but the target y is None.")
         labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         return labels
 
     def _class_weights(self, labels: Array, sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
-        return check_weights(sample_weight, len(labels), "float64")[:, 0] * compute_sample_weight(self.class_weight, labels)
+        own = compute_sample_weight(self.class_weight, labels)
+        return check_weights(sample_weight, len(labels), "float64")[:, 0] * own
 
-    def _family(self, X: Any, labels: Array | None) -> families.Family:
-        if self.family not in FAMILIES:
+    def _family(self) -> families.Family:
+        """Return the family for the classes there are."""
+        name = getattr(self.family, "name", self.family)
+        if name not in FAMILIES:
             raise ValueError(f"family={self.family!r} is not one of classes; choose one of {FAMILIES}.")
-        if labels is None:
-            response = self.formula.split("~")[0].strip()
-            self.classes_ = np.unique(np.asarray(X[response]))
         if len(self.classes_) < 2:
+            found = f"only one class: {self.classes_[0]!r}" if len(self.classes_) else "none: y is empty"
+            raise ValueError(f"RecursiveGLMClassifier needs at least 2 classes in the data, but y contains {found}.")
+        if name == "bernoulli" and len(self.classes_) > 2:
             raise ValueError(
-                f"RecursiveGLMClassifier needs at least 2 classes in the data, but the data contains only one class: "
-                f"{self.classes_[0]!r}."
+                f"family='bernoulli' has two classes, y has {len(self.classes_)}; use family='multinomial'."
             )
-        if self.family == "bernoulli" and len(self.classes_) > 2:
-            raise ValueError(f"family='bernoulli' has two classes, y has {len(self.classes_)}; use family='multinomial'.")
-        name = ("bernoulli" if len(self.classes_) == 2 else "multinomial") if self.family == "auto" else self.family
-        return families.get(name)
+        return families.get("bernoulli" if self._is_binary(name) else "multinomial" if name == "auto" else name)
+
+    def _is_binary(self, family: str) -> bool:
+        return family == "bernoulli" or (family == "auto" and len(self.classes_) == 2)
 
     def _encode(self, y: Any, n: int) -> Array:
         """Code labels as one indicator column (Bernoulli) or one a class."""
         labels = column_or_1d(y)
-        if len(labels) != n:
-            raise ValueError(f"X has {n} rows and y has {len(labels)}; Found input variables with inconsistent numbers of samples: [{n}, {len(labels)}]")
-        codes = np.searchsorted(self.classes_, labels)
-        known = codes < len(self.classes_)
-        known[known] = self.classes_[codes[known]] == labels[known]
+        check_consistent_length(np.empty(n), labels)
+        codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
+        known = self.classes_[codes] == labels
         if not known.all():
-            raise ValueError(f"y holds the label {labels[~known][0]!r}, which is not among classes {list(self.classes_)}.")
+            raise ValueError(
+                f"y holds the label {labels[~known][0]!r}, which is not among the classes {list(self.classes_)}."
+            )
         one_hot = np.eye(len(self.classes_))[codes]
-        bernoulli = self.family in ("auto", "bernoulli") and len(self.classes_) == 2
-        return one_hot[:, 1:] if bernoulli else one_hot
+        return one_hot[:, 1:] if self._is_binary(getattr(self.family, "name", self.family)) else one_hot
 
     def _output_names(self, y: Array) -> list[str]:
         if y.shape[1] == 1 or self.family == "ordinal":
@@ -188,12 +186,17 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
 
     def predict(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Most probable class of each row, (n,)."""
-        return self.classes_[self.predict_proba(X, offset, exposure).argmax(axis=1)]
+        p = self.predict_proba(X, offset, exposure)
+        return self.classes_[p.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> float:
         """Accuracy; for the deviance see `reglm.metrics`."""
-        right = np.asarray(y) == self.predict(X, offset, exposure)
-        return float(np.average(right, weights=sample_weight))
+        return float(accuracy_score(y, self.predict(X, offset, exposure), sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.formula is None
+        return tags
 
     def logpdf(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> Array:
         """Log-probability of each row's label, (n,)."""

@@ -80,7 +80,9 @@ def total_offset(
         total = total + _column(offset, "offset", n)
     if exposure is not None:
         if link.name != "log":
-            raise ValueError(f"exposure multiplies the mean, so it needs link='log', got link={link.name!r}; use offset.")
+            raise ValueError(
+                f"exposure multiplies the mean, so it needs link='log', got link={link.name!r}; use offset."
+            )
         e = _column(exposure, "exposure", n)
         if np.any(e <= 0):
             raise ValueError(f"exposure must be positive, got {e.min():g} in row {int(e.argmin())}.")

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from reglm import links
+from reglm.compiling import BACKENDS
 from reglm.layers import Layer
 from reglm.optimize import SCHEDULES
 
-DTYPES = ("float64", "float32")
+CHOICES = {
+    "dtype": ("float64", "float32"),
+    "categorical": ("auto", "onehot", "embedding"),
+    "handle_unknown": ("error", "reference"),
+    "backend": BACKENDS,
+}
+DISPERSIONS = ("auto", "pearson", "deviance", "ml")
+
+
+def _require(name: str, value: Any, right: bool, rule: str) -> None:
+    if not right:
+        raise ValueError(f"{name}={value!r} must be {rule}.")
+
+
+def _number(value: Any, low: float) -> bool:
+    """Whether a value is a finite real number of at least `low`."""
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value)) and value >= low
+
+
+def _whole(value: Any) -> bool:
+    """Whether a value is an integer of at least 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 class Options:
@@ -103,32 +126,31 @@ class Options:
     def _check_options(self) -> None:
         """Raise ValueError for an argument out of range, naming it and the remedy."""
         for name in ("alpha", "l1"):
+            _require(name, getattr(self, name), _number(getattr(self, name), 0.0), "a finite number >= 0")
+        for name in ("learning_rate", "clip", "tol", "momentum"):
             value = getattr(self, name)
-            if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value!r} must be a finite number >= 0.")
+            low = np.nextafter(0.0, 1.0) if name in ("learning_rate", "clip") else 0.0
+            _require(name, value, value is None or _number(value, low), "a positive number, or None for the default")
         for name in ("n_init", "batch_size", "n_iter_no_change", "embedding_dim"):
+            _require(name, getattr(self, name), _whole(getattr(self, name)), "an integer >= 1")
+        _require("max_iter", self.max_iter, self.max_iter is None or _whole(self.max_iter), "an integer >= 1, or None")
+        for name, known in CHOICES.items():
             value = getattr(self, name)
-            if not (isinstance(value, (int, np.integer)) and value >= 1):
-                raise ValueError(f"{name}={value!r} must be an integer >= 1.")
-        if self.max_iter is not None and not (isinstance(self.max_iter, (int, np.integer)) and self.max_iter >= 1):
-            raise ValueError(f"max_iter={self.max_iter!r} must be an integer >= 1, or None for the solver's default.")
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype={self.dtype!r} must be one of {DTYPES}.")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout={self.dropout!r} must be in [0, 1).")
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise ValueError(f"validation_fraction={self.validation_fraction!r} must be between 0 and 1.")
-        if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule={self.schedule!r} is not known; choose one of {sorted(SCHEDULES)}.")
-        if self.categorical not in ("auto", "onehot", "embedding"):
-            raise ValueError(f"categorical={self.categorical!r} must be 'auto', 'onehot' or 'embedding'.")
+            _require(name, value, isinstance(value, str) and value in known, f"one of {list(known)}")
+        _require("dropout", self.dropout, _number(self.dropout, 0.0) and self.dropout < 1.0, "in [0, 1)")
+        fraction = self.validation_fraction
+        _require("validation_fraction", fraction, _number(fraction, 0.0) and 0.0 < fraction < 1.0, "between 0 and 1")
+        known = isinstance(self.schedule, str) and self.schedule in SCHEDULES
+        _require("schedule", self.schedule, known or callable(self.schedule), f"one of {sorted(SCHEDULES)} or callable")
+        phi = self.dispersion
+        known = phi in DISPERSIONS if isinstance(phi, str) else _number(phi, np.nextafter(0.0, 1.0))
+        _require("dispersion", phi, known, f"one of {list(DISPERSIONS)} or a positive number")
 
     def _hidden(self) -> tuple[int, ...]:
         """Units of the hidden layers."""
         given = self.hidden
-        hidden = (given,) if isinstance(given, (int, np.integer)) else tuple(given)
-        if any(not isinstance(k, (int, np.integer)) or k < 1 for k in hidden):
-            raise ValueError(f"hidden={given!r} must hold positive integers, one a hidden layer.")
+        hidden = tuple(given) if isinstance(given, Iterable) else (given,)
+        _require("hidden", given, all(_whole(k) for k in hidden), "positive integers, one a hidden layer")
         return hidden
 
     def _activations(self, layers: int) -> tuple[str, ...]:
@@ -136,13 +158,11 @@ class Options:
         given = self.activation
         names = (given,) * layers if isinstance(given, str) else tuple(given)
         if len(names) != layers:
-            raise ValueError(f"activation={given!r} has {len(names)} names for {layers} hidden layers; give one or as many.")
+            raise ValueError(
+                f"activation={given!r} has {len(names)} names for {layers} hidden layers; give one or as many."
+            )
         for name in names:
-            if not links.get(name).differentiable:
-                raise ValueError(
-                    f"activation={name!r} has no gradient, so no solver here can train it; "
-                    "use 'sigmoid' or 'tanh', which approach it as their weights grow."
-                )
+            refuse_threshold("activation", name)
         return names
 
     def _coding(self) -> str:
@@ -161,3 +181,12 @@ class Options:
         if state is None:
             return int(np.random.SeedSequence().generate_state(1, "uint64")[0] >> np.uint64(1))
         return int(state)
+
+
+def refuse_threshold(argument: str, activation: str | links.Link) -> None:
+    """Raise ValueError for an activation without a gradient."""
+    if not links.get(activation).differentiable:
+        raise ValueError(
+            f"{argument}: activation {activation!r} has no gradient, so no solver here can train it; "
+            "use 'sigmoid' or 'tanh', which approach it as their weights grow."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -37,12 +38,13 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         Replaces `hidden` and `activation` by a composition of layers; the output layer is added. Columns then enter as
         they are: begin with ``layers.Select(standardize=True)`` to standardise.
     skip : bool or reglm.layers.Layer
-        Add the linear predictor of the inputs to the output layer: the GLM nested in the network. With `layers`, a layer
-        as wide as the output may take its place.
+        Add the linear predictor of the inputs to the output layer: the GLM nested in the network. With `layers`, a
+        layer as wide as the output may take its place.
     hidden_bias, output_bias : bool
         Whether the layers have intercepts.
     categorical : {"auto", "onehot", "embedding"}
-        Coding of categorical columns of data frames. "auto" is "onehot": indicators of all levels but the most frequent.
+        Coding of categorical columns of data frames. "auto" is "onehot": indicators of all levels but the most
+        frequent.
     embedding_dim : int
         Coordinates a level with ``categorical="embedding"``.
     handle_unknown : {"error", "reference"}
@@ -79,8 +81,8 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
     validation_fraction : float
     n_iter_no_change : int
     balance : {"auto", True, False, "output"}
-        With a canonical link and an output bias, refit the bias so that fitted and observed totals agree; "output" refits
-        the whole output layer.
+        With a canonical link and an output bias, refit the bias so that fitted and observed totals agree; "output"
+        refits the whole output layer.
     dispersion : {"auto", "pearson", "deviance", "ml"} or float
         Estimator of phi after the fit; "auto" is "pearson".
     freq_weights : bool
@@ -142,29 +144,35 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None, exposure: Any = None
     ) -> Self:
-        """Continue with one pass of mini-batches over these rows (the first call starts a model).
+        """Continue with one pass of mini-batches over these rows; the first call starts a model.
 
-        Parameters are those of `fit`. Statistics in `fit_` are those of the rows of the last call.
+        Columns, levels, knots and the memory of the solver are those of the first call. The solver is `solver` if it
+        works on mini-batches, "adam" otherwise; `early_stopping` and `balance` have no part in it. Statistics in `fit_`
+        are those of the rows of the last call.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset, exposure
+            As in `fit`.
+
+        Returns
+        -------
+        self
         """
-        start = self.fit_.theta.copy() if hasattr(self, "fit_") else None
-        solver, self.solver = self.solver, self.solver if self.solver not in ("auto", "irls") else "adam"
-        try:
-            return self._fit(
-                X, y, self._encode, families.get(self.family), sample_weight=sample_weight, offset=offset,
-                exposure=exposure, start=start, max_iter=1,
-            )  # fmt: skip
-        finally:
-            self.solver = solver
+        if self.formula is not None:
+            raise ValueError("partial_fit takes X and y, not formula=...; call fit, or give the columns as X.")
+        return self._fit(
+            X, y, self._encode, families.get(self.family), sample_weight=sample_weight, offset=offset,
+            exposure=exposure, partial=True,
+        )  # fmt: skip
 
     def _encode(self, y: Any, n: int) -> Array:
-        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
-            import warnings
-
-            warnings.warn(
-                "A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=4
-            )
-        self._y_ndim = 1 if np.ndim(y) < 2 else 2
-        return response_matrix(y, n)
+        response = response_matrix(y, n)
+        self._is_vector = len(getattr(y, "shape", (n,))) == 1 and response.shape[1] == 1
+        if response.shape[1] == 1 and not self._is_vector:
+            message = "A column-vector y was passed when a 1d array was expected."
+            warnings.warn(message, DataConversionWarning, stacklevel=5)
+        return response
 
     def _output_names(self, y: Array) -> list[str]:
         return [f"y{k}" if self.family_.outputs(y) > 1 else "y" for k in range(self.family_.outputs(y))]
@@ -201,11 +209,12 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
             return self._shaped(response.mean(eta, self._shape()))
         if not 0.0 < level < 1.0:
             raise ValueError(f"level={level!r} must be between 0 and 1.")
-        distribution = self.family_.distribution(response.location(eta, self._shape()), self.dispersion_, **self._shape())
+        location, shape = response.location(eta, self._shape()), self._shape()
+        distribution = self.family_.distribution(location, self.dispersion_, **shape)
         return self._shaped(np.asarray(distribution.ppf(level), dtype=float))
 
     def _shaped(self, values: Array) -> Array:
-        return values[:, 0] if values.shape[1] == 1 and (self._y_ndim == 1 or self.family_.name == "binomial") else values
+        return values[:, 0] if values.shape[1] == 1 and (self._is_vector or self.family_.name == "binomial") else values
 
     def _terms(self, X: Any) -> Array:
         if not hasattr(self, "coef_") or self.coef_.ndim != 1:
@@ -226,28 +235,19 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         Returns
         -------
         float
-            1 is perfect, 0 as good as no inputs; R^2 for the gaussian family with identity link.
+            1 is perfect, 0 as good as no inputs; R^2 for the gaussian family with identity link (several responses
+            are pooled: sums of squares are added before they are divided).
         """
-        eta = self._eta(X, offset, exposure)
-        y = self._new_response(X, y, len(eta))
+        matrix, shift = self._rows(X, offset, exposure)
+        likelihood, shape = self.fit_.likelihood, self._shape()
+        eta = likelihood.eta(self.fit_.theta, matrix, shift)
+        y = self._new_response(y, len(eta))
         weights = check_weights(sample_weight, len(y), "float64")
-        response, shape = self.fit_.likelihood.response, self._shape()
-        deviance = float((weights * response.unit_deviance(y, eta, shape)).sum())
-        shift = eta - self._eta_without_offset(X) if self._has_offset(offset, exposure) else np.zeros_like(eta)
-        null = fit_intercept(response, y, weights, shift, shape).deviance
-        return 1.0 - deviance / null if null > 0 else float(deviance <= 0)
+        deviance = float((weights * likelihood.response.unit_deviance(y, eta, shape)).sum())
+        null = fit_intercept(likelihood.response, y, weights, np.zeros_like(eta) if shift is None else shift, shape)
+        return 1.0 - deviance / null.deviance if null.deviance > 0 else float(deviance <= 0)
 
-    def _has_offset(self, offset: Any, exposure: Any) -> bool:
-        named = self.offset is not None or self.exposure is not None or self.formula is not None
-        return offset is not None or exposure is not None or named
-
-    def _eta_without_offset(self, X: Any) -> Array:
-        likelihood = self.fit_.likelihood
-        from reglm.estimators.inputs import contiguous
-
-        return likelihood.eta(self.fit_.theta, contiguous(self.design_.transform(X, self).X, likelihood.dtype))
-
-    def _new_response(self, X: Any, y: Any, n: int) -> Array:
+    def _new_response(self, y: Any, n: int) -> Array:
         found = response_matrix(y, n)
         self.family_.check_response(found)
         return found
@@ -261,9 +261,11 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
             As in `fit`; weights are precision weights.
         """
         eta = self._eta(X, offset, exposure)
-        return self._log_density(self._new_response(X, y, len(eta)), eta, sample_weight)
+        return self._log_density(self._new_response(y, len(eta)), eta, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = families.get(self.family).name in ("gaussian", "student_t")
+        family = getattr(self.family, "name", self.family)
+        tags.target_tags.multi_output = family in ("gaussian", "student_t")
+        tags.target_tags.required = self.formula is None
         return tags

@@ -7,7 +7,6 @@ scale of X as given: an L2 penalty alpha on W is alpha / s^2 on s W.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,26 +69,39 @@ class Scaling:
         return penalty
 
 
-def moments(X: Any) -> tuple[Array, Array]:
-    """Mean and bounded standard deviation (p,) of the columns; scale 1 for constant ones."""
+def moments(X: Any, weights: Array) -> tuple[Array, Array]:
+    """Weighted mean and bounded standard deviation (p,) of the columns; scale 1 for constant ones.
+
+    Parameters
+    ----------
+    X : array or CSR (n, p)
+    weights : ndarray (n, 1)
+        Rows of weight zero have no part in it, and a weight counts as so many rows.
+    """
+    w = np.asarray(weights[:, 0], dtype="float64")
+    if not w.all():
+        X, w = X[w > 0], w[w > 0]
     if sparse.issparse(X):
-        mean = np.asarray(X.mean(axis=0)).ravel()
-        square = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+        mean, square = X.T @ w / w.sum(), X.multiply(X).T @ w / w.sum()
         sd = np.sqrt(np.maximum(square - mean**2, 0.0))
         largest = np.asarray(abs(X).max(axis=0).todense()).ravel()
-    else:
+    elif np.all(w == w[0]):
         mean, sd = X.mean(axis=0, dtype="float64"), X.std(axis=0, dtype="float64")
+        largest = np.maximum(X.max(axis=0) - mean, mean - X.min(axis=0))
+    else:
+        mean = np.average(X, axis=0, weights=w)
+        sd = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=w))
         largest = np.maximum(X.max(axis=0) - mean, mean - X.min(axis=0))
     scale = np.maximum(sd, largest / LARGEST)
     return mean, np.where(scale > 0, scale, 1.0)
 
 
-def scaling(network: Network, layout: Layout, X: Any, columns: Sequence[int] | None = None) -> Scaling:
+def scaling(network: Network, layout: Layout, X: Any, weights: Array) -> Scaling:
     """Choose centres and scales for the columns that the network's rescalings cover."""
     inputs = network.inputs
     center, scale = np.zeros(inputs), np.ones(inputs)
     if network.rescalings:
-        mean, spread = moments(X)
+        mean, spread = moments(X, weights)
         covered = list(network.rescalings[0].columns)
         scale[covered] = spread[covered]
         if not sparse.issparse(X) and all(r.bias is not None for r in network.rescalings):

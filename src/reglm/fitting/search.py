@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from joblib import Parallel, delayed
 from reglm.fitting.intercept import starting_eta
 from reglm.fitting.objective import Penalised
 from reglm.fitting.rescale import Scaling
+from reglm.fitting.separation import Watch
 from reglm.fitting.settings import NEWTON_PARAMETERS, Settings, minimise_options
 from reglm.likelihood import Data, Likelihood
-from reglm.optimize import SOLVERS, minimize
+from reglm.optimize import minimize
 from reglm.optimize.irls import irls
 from reglm.optimize.problem import Result
 from reglm.parameters import Array
@@ -64,9 +65,8 @@ def score_linear(likelihood: Likelihood, data: Data, penalty: Array, settings: S
         target = starting_eta(response, data.y, 1)[:, 0] - offset
         start = np.linalg.lstsq(np.asarray(data.X @ np.eye(data.X.shape[1])), target, rcond=None)[0]
     options = {"max_iter": settings.max_iter or 100} | ({} if settings.tol is None else {"tol": settings.tol})
-    result = irls(
-        data.X, rows, start, intercept=has_bias, l2=penalty if penalty.any() else None, callback=settings.callback, **options
-    )
+    l2 = penalty if penalty.any() else None
+    result = irls(data.X, rows, start, intercept=has_bias, l2=l2, callback=settings.callback, **options)
     details = {"aliased": result.aliased, "condition": result.condition, "method": result.method}
     return Found(result, "irls", [Restart(result.value, result.converged, result.n_iter)], details)
 
@@ -97,7 +97,9 @@ def one_search(
     """Run a solver from one start."""
     rng = np.random.default_rng(seed.spawn(1)[0])
     problem = Penalised(penalised.likelihood, penalised.data, penalised.penalty, rng).problem(l1, validation)
-    return minimize(problem, theta, solver, callback=settings.callback, **minimise_options(settings, rng))
+    state = None if settings.memory is None else settings.memory.state
+    options = minimise_options(settings, rng)
+    return minimize(problem, theta, solver, callback=settings.callback, state=state, **options)
 
 
 def search(
@@ -106,19 +108,47 @@ def search(
 ) -> Found:  # fmt: skip
     """Search from every start and keep the best point; an interrupt keeps the best so far."""
     penalised = Penalised(likelihood, data, penalty, np.random.default_rng(0))
-    tasks = [(penalised, l1, validation, settings, solver, theta, seed) for theta, seed in zip(theta0s, seeds, strict=True)]
-    results: list[Result] = []
-    if settings.n_jobs not in (None, 1) and len(tasks) > 1:
-        results = Parallel(n_jobs=settings.n_jobs)(delayed(one_search)(*task) for task in tasks)
-    else:
-        for task in tasks:
-            results.append(one_search(*task))
-            if results[-1].interrupted:
-                break
-    best = min(results, key=lambda r: r.value if np.isfinite(r.value) else np.inf)
+    fixed = penalised, l1, validation
+    tasks = [(*fixed, settings, solver, theta, seed) for theta, seed in zip(theta0s, seeds, strict=True)]
+    results = side_by_side(tasks, settings) if settings.n_jobs not in (None, 1) and len(tasks) > 1 else in_turn(tasks)
+    best = min(results, key=score)
     if validation is None and settings.solver == "auto" and l1 is None and _polishable(likelihood, data, solver, best):
         best = polish(penalised, best)
     return Found(best, solver, [Restart(r.value, r.converged, r.n_iter) for r in results])
+
+
+def score(result: Result) -> float:
+    """What the best of several searches has least of: validation deviance where there is one, else the objective."""
+    found = min(result.history["monitor"], default=result.value)
+    return found if np.isfinite(found) else np.inf
+
+
+def in_turn(tasks: list[tuple[Any, ...]]) -> list[Result]:
+    """Run searches one after the other; an interrupt ends the series and keeps what there is."""
+    results: list[Result] = []
+    for task in tasks:
+        results.append(one_search(*task))
+        if results[-1].interrupted:
+            break
+    return results
+
+
+def side_by_side(tasks: list[tuple[Any, ...]], settings: Settings) -> list[Result]:
+    """Run searches in `n_jobs` processes; an interrupt keeps the searches that are done."""
+    assert isinstance(settings.callback, Watch)
+    # The user's callback and the progress bar stay in this process.
+    quiet = replace(settings, callback=Watch(settings.callback.lowest))
+    tasks = [tuple(quiet if part is settings else part for part in task) for task in tasks]
+    results: list[Result] = []
+    try:
+        for result in Parallel(n_jobs=settings.n_jobs, return_as="generator")(delayed(one_search)(*t) for t in tasks):
+            results.append(result)
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        results[-1].status = "interrupted"
+        results[-1].message = f"interrupted after {len(results)} of {len(tasks)} searches; the best of these was kept"
+    return results
 
 
 def _polishable(likelihood: Likelihood, data: Data, solver: str, best: Result) -> bool:
@@ -137,8 +167,3 @@ def polish(penalised: Penalised, best: Result) -> Result:
     if not end.converged:
         end.status, end.message = best.status, best.message
     return end
-
-
-def is_stochastic(solver: str) -> bool:
-    """Whether a solver works on mini-batches."""
-    return solver in SOLVERS and SOLVERS[solver].kind == "stochastic"

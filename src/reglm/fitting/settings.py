@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from reglm.fitting.rescale import Scaling
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize import SOLVERS
 from reglm.parameters import Array
@@ -46,30 +47,41 @@ class Settings:
     seed: int = 0
     start: Array | None = None
     callback: Callable[[int, float, Array], bool | None] | None = None
+    partial: bool = False
+    memory: Memory | None = None
+
+
+class Memory(NamedTuple):
+    """What one partial fit hands to the next: the scale of the columns and the memory of the solver."""
+
+    scaling: Scaling
+    state: Any
 
 
 def choose_solver(settings: Settings, likelihood: Likelihood, data: Data) -> str:
     """Return the solver for a fit.
 
-    ``"auto"`` is iteratively reweighted least squares for a generalized linear model with one linear predictor, Newton for
-    one with several or with shape parameters, L-BFGS for networks (finished by Newton where the Hessian is small) and for
-    L1 penalties, and mini-batch Adam for dropout, early stopping and very large networks.
+    ``"auto"`` is iteratively reweighted least squares for a generalized linear model with one linear predictor, Fisher
+    scoring for one with several, Newton where there are shape parameters or only an observed information, L-BFGS for networks (finished by Newton where the Hessian is small)
+    and for L1 penalties, and mini-batch Adam for dropout, early stopping, partial fits and very large networks.
 
     Raises
     ------
     ValueError
         If a solver is named that cannot fit this model.
     """
+    if settings.partial:
+        return settings.solver if is_stochastic(settings.solver) else "adam"
     if settings.solver != "auto":
         return _checked(settings, likelihood)
-    size = likelihood.layout.size
+    size, linear = likelihood.layout.size, is_plain(likelihood)
     if likelihood.network.noise() or settings.early_stopping:
         return "adam"
-    if len(likelihood.network.chain.layers) == 1:
+    if linear:
         if settings.l1 > 0 or size > 5_000:
             return "lbfgs"
-        if likelihood.network.outputs() == 1 and not likelihood.shape_specs and has_information(likelihood.family):
-            return "irls"
+        if not likelihood.shape_specs and has_information(likelihood.family):
+            return "irls" if likelihood.network.outputs() == 1 else "fisher" if size <= NEWTON_PARAMETERS else "lbfgs"
         return "newton" if size <= NEWTON_PARAMETERS else "lbfgs"
     return "adam" if len(data.y) * size > LARGE else "lbfgs"
 
@@ -78,16 +90,34 @@ def _checked(settings: Settings, likelihood: Likelihood) -> str:
     solver = settings.solver
     if solver != "irls" and solver not in SOLVERS:
         raise ValueError(f"solver={solver!r} is not known; choose 'auto', 'irls' or one of {sorted(SOLVERS)}.")
-    linear = len(likelihood.network.chain.layers) == 1
-    if solver == "irls" and (not linear or likelihood.network.outputs() > 1 or likelihood.shape_specs):
+    if solver == "irls":
+        _check_irls(settings, likelihood)
+    if likelihood.network.noise() and not is_stochastic(solver):
+        raise ValueError(
+            f"dropout draws new masks for each mini-batch, which solver={solver!r} cannot use; use solver='adam'."
+        )
+    return solver
+
+
+def _check_irls(settings: Settings, likelihood: Likelihood) -> None:
+    if not is_plain(likelihood) or likelihood.network.outputs() > 1 or likelihood.shape_specs:
         raise ValueError(
             "solver='irls' fits generalized linear models with one linear predictor and no shape parameters; "
-            "use 'fisher', 'newton' or 'lbfgs'."
+            "use solver='fisher', 'newton' or 'lbfgs'."
         )
-    stochastic = solver in SOLVERS and SOLVERS[solver].kind == "stochastic"
-    if likelihood.network.noise() and not stochastic:
-        raise ValueError(f"dropout draws new masks for each mini-batch, which solver={solver!r} cannot use; use 'adam'.")
-    return solver
+    for name, given in (("l1", settings.l1 > 0), ("early_stopping", settings.early_stopping)):
+        if given:
+            raise ValueError(f"solver='irls' cannot do {name}={getattr(settings, name)!r}; use solver='lbfgs'.")
+
+
+def is_plain(likelihood: Likelihood) -> bool:
+    """Whether the network is one affine map, so that the model is a generalized linear model in its columns."""
+    return len(likelihood.network.chain.layers) == 1 and likelihood.network.skip is None
+
+
+def is_stochastic(solver: str) -> bool:
+    """Whether a solver works on mini-batches."""
+    return solver in SOLVERS and SOLVERS[solver].kind == "stochastic"
 
 
 def split_rows(n: int, fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:

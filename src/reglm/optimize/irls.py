@@ -241,9 +241,10 @@ def iterate(
                 "(quasi-)separated by the columns of X; add a penalty or leave out the columns responsible"
             )
             return point
-        if small:
+        if small or vanished:
             result.status = "converged"
-            result.message = f"decrement {result.grad_norm:.1e} <= tol = {tol:.1e}"
+            word = f"decrement {result.grad_norm:.1e} <= tol = {tol:.1e}" if small else "the fit is exact up to rounding"
+            result.message = word
             return point
         if callback is not None and callback(result.n_iter, point.objective, point.beta):
             result.status = "callback"

@@ -11,6 +11,7 @@ import numpy as np
 from reglm.optimize.least_squares import solve_normal
 from reglm.optimize.problem import Array
 from reglm.optimize.progress import Progress, Stop, limit_message
+from reglm.optimize.subproblems import FLAT_GRADIENT, TINY
 from reglm.optimize.trust_region import start
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def descent_direction(H: Array, g: Array) -> Array:
     -------
     (P,) array
         ``-H^-1 g`` where `H` is safely positive definite; else eigenvalues are replaced by their absolute
-        values, at least 1e-8 of the largest ("saddle-free", Dauphin et al. 2014).
+        values, at least 1e-8 of the largest ("saddle-free", Dauphin et al. 2014), and there is no movement
+        along directions in which curvature and gradient are rounding.
     """
     direction, condition = solve_normal(H, -g)
     if condition < 1.0 / FLAT**1.5:
@@ -78,7 +80,11 @@ def descent_direction(H: Array, g: Array) -> Array:
     values, vectors = np.linalg.eigh(H)
     sizes = np.abs(values)
     top = float(sizes.max(initial=0.0))
-    return -g if top == 0.0 else -vectors @ ((vectors.T @ g) / np.maximum(sizes, FLAT * top))
+    if top == 0.0:
+        return -g
+    along = vectors.T @ g
+    rounding = (sizes <= TINY * top) & (np.abs(along) <= FLAT_GRADIENT * np.linalg.norm(g))
+    return -vectors @ np.where(rounding, 0.0, along / np.maximum(sizes, FLAT * top))
 
 
 def backtrack(

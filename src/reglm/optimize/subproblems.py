@@ -11,6 +11,10 @@ from scipy.linalg import lapack
 from reglm.optimize.problem import Array
 
 NEWTON_STEPS = 50
+TINY = 1e-13
+"""Curvatures below this share of the largest one are rounding."""
+FLAT_GRADIENT = 1e-6
+"""Gradient entries below this share of the whole are rounding where there is no curvature either."""
 
 
 def exact_step(B: Array, g: Array, scale: Array, radius: float) -> Array:
@@ -34,7 +38,8 @@ def exact_step(B: Array, g: Array, scale: Array, radius: float) -> Array:
     scaled = B / scale[:, None] / scale
     gradient = g / scale
     factor, info = lapack.dpotrf(scaled)
-    if info == 0:
+    pivots = np.diag(factor) ** 2
+    if info == 0 and pivots.min(initial=np.inf) > TINY * pivots.max(initial=0.0):
         step, _ = lapack.dpotrs(factor, -gradient)
         if np.linalg.norm(step) <= radius:
             return step / scale
@@ -61,12 +66,18 @@ def boundary_step(values: Array, gradient: Array, radius: float) -> Array:
         Newton steps on the secular equation ``1/radius - 1/|p|``; in the hard case the lowest eigenvector
         fills up.
     """
-    low = max(0.0, -float(values[0]))
+    # Along directions without curvature both are rounding, and their quotient would be noise of any size.
+    tiny = TINY * float(np.abs(values).max())
+    flat = (np.abs(values) <= tiny) & (np.abs(gradient) <= FLAT_GRADIENT * np.linalg.norm(gradient))
+    gradient = np.where(flat, 0.0, gradient)
+    bends_down = bool(values[0] < -tiny)
+    low = -float(values[0]) if bends_down else 0.0
     high = low + float(np.linalg.norm(gradient)) / radius + np.finfo(float).tiny
     floor = low + 1e-12 * max(1.0, float(np.abs(values).max()))
     step = -gradient / (values + floor)
     if np.linalg.norm(step) <= radius:
-        step[0] += math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0]) if values[0] <= 0 else 0.0
+        if bends_down:
+            step[0] += math.copysign(math.sqrt(radius**2 - float(step @ step)), -gradient[0])
         return step
     low, shift = floor, 0.5 * (floor + high)
     for _ in range(NEWTON_STEPS):

@@ -1,0 +1,73 @@
+"""Where a likelihood has no finite maximum: the model fits the data perfectly.
+
+In families of known dispersion the deviance has an absolute scale. Where it falls to zero, some linear predictors grow
+without end (complete separation of classes, counts that are all zero on one side) and searching further is of no use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from reglm.likelihood import Data, Likelihood
+from reglm.optimize.problem import Result
+from reglm.parameters import Array
+
+PERFECT = 1e-7
+"""Deviance per unit weight that counts as none."""
+
+Callback = Callable[[int, float, Array], bool | None]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Solver callback that stops at a perfect fit and otherwise does what the user's callback says.
+
+    Parameters
+    ----------
+    lowest : float
+        Objective at which the deviance counts as zero; minus infinity where it never does.
+    callback : callable, optional
+        The user's, ``(iteration, value, theta) -> True`` to stop.
+    """
+
+    lowest: float
+    callback: Callback | None = None
+
+    def __call__(self, iteration: int, value: float, theta: Array) -> bool | None:
+        """Whether to stop."""
+        if value <= self.lowest:
+            return True
+        return None if self.callback is None else self.callback(iteration, value, theta)
+
+    def name(self, result: Result) -> None:
+        """Say in the result that it was this watch that stopped the search."""
+        if result.status == "callback" and result.value <= self.lowest:
+            result.status = "diverging"
+            result.message = (
+                "the model fits the data perfectly, so its linear predictors grow without end (classes or counts are "
+                "separated by the columns of X); add a penalty alpha or leave out the columns responsible"
+            )
+
+
+def watch(likelihood: Likelihood, data: Data, null: Array, callback: Callback | None) -> Watch:
+    """Return the watch for a fit.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    data : Data
+        Rows to fit.
+    null : ndarray (K,)
+        Intercepts at which the deviance places the saturated model's objective.
+    callback : callable, optional
+    """
+    if likelihood.family.dispersion != "fixed" or likelihood.shape_specs:
+        return Watch(-np.inf, callback)
+    response, eta = likelihood.response, data.offset + null.astype(data.offset.dtype)
+    objective = response.working(data.y, eta, data.weights).objective
+    deviance = float((data.weights * response.unit_deviance(data.y, eta)).sum())
+    lowest = objective - deviance / 2.0 + PERFECT / 2.0 * float(data.weights.sum())
+    return Watch(lowest if np.isfinite(lowest) else -np.inf, callback)
