@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GLM, NETWORK = "GLM", "recursive GLM"
 FLOOR = 0.1
 """Smallest mean that kernel ridge may predict: it knows no positive means."""
+VISITS = "mean number of visits a year"
 INPUTS = {
     "lncoins": "log(coinsurance rate in % + 1)",
     "disea": "chronic diseases (index)",
@@ -40,7 +41,9 @@ from sklearn.preprocessing import StandardScaler
 data = reglm.datasets.load_randhie()
 model = make_pipeline(
     StandardScaler().set_output(transform="pandas"),
-    reglm.RecursiveGLMRegressor(hidden=(8,), family="poisson", alpha=10.0, random_state=0),
+    reglm.RecursiveGLMRegressor(
+        hidden=(8,), family="poisson", alpha=10.0, random_state=0
+    ),
 )
 model.fit(data.data, data.target)
 model[-1].summary()"""
@@ -154,7 +157,7 @@ def report(
         "and their health. All models below have Poisson means, or are judged as if they had."
     )
     _comparison(page, table)
-    _models(page, summaries)
+    _models(page, summaries, fitted[GLM][-1])
     _figures(page, X, y, fitted)
     page.heading("Do it yourself")
     page.code(CODE)
@@ -176,13 +179,20 @@ def _comparison(page: Document, table: pd.DataFrame) -> None:
     )
 
 
-def _models(page: Document, summaries: dict[str, Any]) -> None:
+def _models(page: Document, summaries: dict[str, Any], glm: Any) -> None:
     page.heading("The generalized linear model")
     page.text(
         "Without hidden layers a recursive GLM is a GLM, with the usual table. Inputs are standardised: a "
         "coefficient is the change of the log mean for one standard deviation."
     )
     page.summary(summaries[GLM])
+    results = glm.inference()
+    ratio = results.pearson_chi2 / results.df_resid
+    page.text(
+        f"Pearson's chi2 is {ratio:.1f} times its degrees of freedom: the visits vary more than a Poisson variable "
+        f"would. The fitted means do not suffer, but these standard errors are too small by a factor of about "
+        f"{np.sqrt(ratio):.1f}; family='quasipoisson' scales them."
+    )
     page.heading("The recursive generalized linear model")
     page.text(
         "The inputs of this Poisson GLM are eight GLMs of the original inputs, their inverse link the tanh. "
@@ -196,14 +206,14 @@ def _figures(page: Document, X: pd.DataFrame, y: pd.Series, fitted: dict[str, An
     refitted = {name: models()[name].fit(train, y_train) for name in fitted}
     page.heading("Is it right on average?")
     page.figure(
-        calibration_figure(refitted, test, y_test),
+        calibration_figure(refitted, test, y_test, VISITS),
         "Observed against fitted means in tenths of a quarter of the rows that was not used for fitting; bars are 95% "
         "intervals of the observed means. On the dashed line a model is right on average.",
         "Calibration by decile",
     )  # fmt: skip
     page.heading("What did it learn?")
     page.figure(
-        effects_figure(fitted, X, tuple(INPUTS), INPUTS, "mean visits a year"),
+        effects_figure(fitted, X, tuple(INPUTS), INPUTS, VISITS),
         "Mean of the fitted values when one input has the value on the axis for everybody and the others stay as they "
         "are. Grey bars show where the data lie.",
         "Partial effects of four inputs",

@@ -26,7 +26,9 @@ code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu San
 pre { background: #f6f7f9; padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; }
 figure { margin: 1.4rem 0; }
 figure img { width: 100%; height: auto; display: block; }
-figcaption, .reglm-summary + p, .note { font-size: .88rem; line-height: 1.45; color: #555; }
+figcaption { margin-top: .5rem; }
+.scroll p { margin: .2rem 0; }
+figcaption, .scroll p, .note { font-size: .88rem; line-height: 1.45; color: #555; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .86rem;
   font-family: "Helvetica Neue", Arial, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums;
@@ -34,8 +36,8 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .86re
 caption { caption-side: top; text-align: left; font-weight: 600; padding-bottom: .4rem; }
 th { text-align: left; font-weight: 400; padding: .22rem .6rem .22rem 0; }
 td { text-align: right; padding: .22rem 0 .22rem .6rem; }
-thead th, .reglm-summary th:empty ~ th { border-bottom: 1px solid #999; color: #555; text-align: right; }
-thead th:first-child { text-align: left; }
+thead th, .reglm-summary tr:first-child th:empty ~ th { border-bottom: 1px solid #999; color: #555;
+  text-align: right; padding: .22rem 0 .22rem .6rem; }
 .reglm-summary td + th { padding-left: 2rem; }
 tr.best td, tr.best th { font-weight: 600; }
 footer { margin-top: 3.5rem; border-top: 1px solid #ddd; padding-top: .8rem; font-size: .82rem; color: #777; }

@@ -25,18 +25,21 @@ def grid(panels: int, height: float = 3.1) -> tuple[Figure, list[Axes]]:
     columns = min(panels, COLUMNS)
     rows = -(-panels // columns)
     figure = Figure(figsize=(8.4 if columns > 1 else 5.6, height * rows), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for spare in axes[panels:]:
         spare.remove()
     return figure, axes[:panels]
 
 
-def calibration_figure(models: Mapping[str, Any], X: Any = None, y: Any = None) -> Figure:
+def calibration_figure(models: Mapping[str, Any], X: Any = None, y: Any = None, response: str = "") -> Figure:
     """Observed against fitted means: a panel for each model and each of its responses, on the same scale."""
     panels = [(name, model, k) for name, model in models.items() for k in outputs(model)]
     figure, axes = grid(len(panels), 3.9)
     for (name, model, k), ax in zip(panels, axes, strict=True):
         reglm.plots.calibration(model, X, y, output=k, ax=ax)
+        if response:
+            ax.set(xlabel=f"fitted {response}", ylabel=f"observed {response}")
         if len(models) > 1:
             ax.set_title(name, fontsize=11, loc="left")
     high = max(ax.get_xlim()[1] for ax in axes)

@@ -19,6 +19,7 @@ FEW = 12
 """Numeric inputs with at most this many values are drawn at these values."""
 STRIP = 0.14
 """Height of the histogram, as a share of the axes."""
+GID = "input-histogram"
 
 
 def partial_effect(
@@ -75,7 +76,9 @@ def partial_effect(
         ax.lines[-1].set_linestyle("none")
         ax.set_xticks(where, [str(v) for v in table["value"]])
     if histogram:
-        _strip(ax, values, exposures(X, exposure), table, where)
+        _make_room(ax)
+        if not any(patch.get_gid() == GID for patch in ax.patches):
+            _strip(ax, values, exposures(X, exposure), table, where)
     response, rate = response_name(model, output), " per unit of exposure" if exposure is not None else ""
     label(ax, str(column), f"fitted mean of {response}{rate}")
     return ax
@@ -169,24 +172,26 @@ def _with(X: Any, column: str | int, value: Any) -> Any:
 
 def _strip(ax: Axes, values: Any, weights: Array | None, table: pd.DataFrame, where: Any) -> None:
     """Bars along the bottom: the share of rows, or of exposure, by value of the input."""
-    if any(patch.get_gid() == "input-histogram" for patch in ax.patches):
-        return
     separate = len(table) <= FEW or not _numeric(values, "")
     if separate:
         found = np.asarray(values)
         weights = np.ones(len(found)) if weights is None else weights
         heights = np.array([weights[found == v].sum() for v in table["value"]])
         spots = np.asarray(where, dtype=float)
-        width = 0.5 * np.min(np.diff(np.sort(spots)), initial=1.0)
+        width = max(0.5 * np.diff(spots).min(initial=1.0), 0.02 * np.ptp(spots))
     else:
         ends = table["value"].iloc[[0, -1]].to_numpy(dtype=float)
         heights, edges = np.histogram(np.asarray(values, dtype=float), 30, tuple(ends), weights=weights)
         spots, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    bottom, top = ax.get_ylim()
-    bars = ax.bar(
+    ax.bar(
         spots, STRIP * heights / heights.max(), width=0.92 * width, color=PALE, zorder=0,
-        transform=ax.get_xaxis_transform(),
+        transform=ax.get_xaxis_transform(), gid=GID,
     )  # fmt: skip
-    for bar in bars:
-        bar.set_gid("input-histogram")
-    ax.set_ylim(bottom - (top - bottom) * STRIP / (1 - STRIP), top)
+
+
+def _make_room(ax: Axes) -> None:
+    """Let the curves drawn so far end above the histogram."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines])
+    low, high = values.min(), values.max()
+    span = (high - low) or abs(high) or 1.0
+    ax.set_ylim(low - span * (STRIP + 0.05) / (1 - STRIP), high + 0.05 * span)
