@@ -137,7 +137,8 @@ class Program:
         with self._lock:
             if tier not in self._forms:
                 self._forms[tier] = _compile(self.graph, tier)
-            return self._forms[tier](*arguments)
+            with np.errstate(all="ignore"):  # as the compiled forms do: a line search may try what overflows
+                return self._forms[tier](*arguments)
 
     def interpret(self, arguments: Sequence[Array]) -> list[Array]:
         """Run the graph as it was built, by NumPy; threads need not wait for one another."""
@@ -220,9 +221,7 @@ class Interpreted:
         self.outputs = list(outputs)
         nodes = list(toposort(self.outputs, blockers=self.inputs))
         kept = {*self.inputs, *self.outputs}
-        last = {
-            v: node for node in nodes for v in node.inputs if v not in kept and not isinstance(v, Constant)
-        }
+        last = {v: node for node in nodes for v in node.inputs if v not in kept and not isinstance(v, Constant)}
         self._steps: list[tuple[Any, list[Variable]]] = []
         for node in nodes:
             node.op.prepare_node(node, None, None, "py")
@@ -233,12 +232,13 @@ class Interpreted:
     def __call__(self, *arguments: Array) -> list[Array]:
         """Evaluate the outputs; what is no longer needed is let go on the way."""
         values: dict[Variable, Any] = self._constants | dict(zip(self.inputs, arguments, strict=True))
-        for node, done in self._steps:
-            cells: list[list[Any]] = [[None] for _ in node.outputs]
-            node.op.perform(node, [values[v] for v in node.inputs], cells)
-            values.update((v, cell[0]) for v, cell in zip(node.outputs, cells, strict=True))
-            for v in done:
-                del values[v]
+        with np.errstate(all="ignore"):  # tails may overflow inside a branch that is not taken
+            for node, done in self._steps:
+                cells: list[list[Any]] = [[None] for _ in node.outputs]
+                node.op.perform(node, [values[v] for v in node.inputs], cells)
+                values.update((v, cell[0]) for v, cell in zip(node.outputs, cells, strict=True))
+                for v in done:
+                    del values[v]
         return [values[v] for v in self.outputs]
 
 

@@ -16,6 +16,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from reglm import ops
 from reglm.compiling import Graph, Tiered, evaluate, function
 from reglm.families import Family, Mean
 from reglm.layers import Batch, Scope, SparseRows, Tap, Trace
@@ -176,9 +177,7 @@ class Likelihood:
         X = [data.X.data, data.X.indices, data.X.indptr] if self.is_sparse else [data.X]
         return [*self.layout.views(theta).values(), *self.buffers.values(), *X, *data[1:], *noise]
 
-    def value_grad(
-        self, theta: Array, data: Data, noise: Sequence[Array] | None = None
-    ) -> tuple[float, Array]:
+    def value_grad(self, theta: Array, data: Data, noise: Sequence[Array] | None = None) -> tuple[float, Array]:
         """Objective and gradient (P,); in training mode when dropout `noise` (possibly empty) is given."""
         training = noise is not None
 
@@ -197,8 +196,10 @@ class Likelihood:
         def build() -> Graph:
             s = self.symbols()
             s.extra = [p.type() for p in s.parameters.values()]
-            slopes = zip(_gradient(self._objective(s), s), s.extra, strict=True)
-            return Graph(s.inputs(), _gradient(sum((g * d).sum() for g, d in slopes), s))
+            along: dict[TensorVariable, TensorVariable] = {}
+            for slope, v in zip(_gradient(self._objective(s), s), s.extra, strict=True):
+                along[slope] = along[slope] + v if slope in along else v  # parameters may share a slope
+            return Graph(s.inputs(), _gradient(None, s, along))
 
         vectors = self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values()
         return _flat(self._program("hessp", build)(*self.arguments(theta, data), *vectors))
@@ -215,8 +216,9 @@ class Likelihood:
         def build() -> Graph:
             s = self.symbols(per_row=True)
             s.extra = [pt.tensor("seed", dtype=self.dtype, shape=(1, None))]
+            seeds = ops.affine(pt.ones((s.y.shape[0], 1), dtype=self.dtype), s.extra[0])
             taps = s.trace.taps
-            deltas = pytensor.grad((s.eta * s.extra[0]).sum(), [tap.a for tap in taps])
+            deltas = pytensor.grad(None, [tap.a for tap in taps], known_grads={s.eta: seeds})
             return Graph(s.inputs(), [*deltas, *(h for tap in taps for h in tap.h)], taps)
 
         run = self._program("taps", build)
@@ -246,9 +248,7 @@ class Likelihood:
 
     def widest(self) -> int:
         """Numbers a row takes in the widest array of the network."""
-        parts = [spec.shape for spec in self.layout.specs] + [
-            buffer.shape for buffer in self.buffers.values()
-        ]
+        parts = [spec.shape for spec in self.layout.specs] + [buffer.shape for buffer in self.buffers.values()]
         return max(1, self.network.inputs, *(math.prod(shape[1:]) for shape in parts))
 
     def batch_moments(self, theta: Array, data: Data) -> dict[str, Array]:
@@ -259,14 +259,15 @@ class Likelihood:
         noise = [np.zeros((data.y.shape[0], width), dtype="float32") for width in self.network.noise()]
         given = dict(zip(s.inputs(), self.arguments(theta, data, noise), strict=True))
         quiet = {s.buffers[k]: np.zeros_like(v) for k, v in self.buffers.items() if k.endswith("rate")}
-        return dict(
-            zip(s.trace.statistics, evaluate(list(s.trace.statistics.values()), given | quiet), strict=True)
-        )
+        return dict(zip(s.trace.statistics, evaluate(list(s.trace.statistics.values()), given | quiet), strict=True))
 
 
-def _gradient(value: TensorVariable, s: Symbols) -> list[TensorVariable]:
-    """Gradient in every parameter; zero where `value` does not depend on one."""
-    return pytensor.grad(value, list(s.parameters.values()), disconnected_inputs="ignore")
+def _gradient(
+    value: TensorVariable | None, s: Symbols, along: dict[TensorVariable, TensorVariable] | None = None
+) -> list[TensorVariable]:
+    """Gradient in every parameter, zero for those without effect: of a value, or of ``sum (a * along[a])``."""
+    wrt = list(s.parameters.values())
+    return pytensor.grad(value, wrt, known_grads=along, disconnected_inputs="ignore")
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

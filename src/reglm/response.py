@@ -64,9 +64,7 @@ class Response:
         if (name, dtype) not in self._graphs:
             y, eta = pt.matrix("y", dtype=dtype), pt.matrix("eta", dtype=dtype)
             weights, phi = pt.tensor("weights", dtype=dtype, shape=(None, 1)), pt.scalar("phi", dtype=dtype)
-            symbols = {
-                key: pt.tensor(key, dtype=dtype, shape=(None,) * np.ndim(v)) for key, v in shape.items()
-            }
+            symbols = {key: pt.tensor(key, dtype=dtype, shape=(None,) * np.ndim(v)) for key, v in shape.items()}
             outputs = formula(Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols))
             self._graphs[name, dtype] = Interpreted([y, eta, weights, phi, *symbols.values()], outputs)
         return self._graphs[name, dtype]
@@ -88,10 +86,9 @@ class Response:
         weights = np.ones((n, 1), dtype) if weights is None else weights.astype(dtype, copy=False)
         rest = [np.asarray(phi, dtype), *(np.asarray(value, dtype) for value in shape.values())]
         parts = []
-        with np.errstate(all="ignore"):  # tails may overflow inside a branch that is not taken
-            for start in range(0, max(n, 1), BLOCK_ROWS):
-                rows = slice(start, start + BLOCK_ROWS)
-                parts.append(evaluate(y[rows], eta[rows], weights[rows], *rest))
+        for start in range(0, max(n, 1), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            parts.append(evaluate(y[rows], eta[rows], weights[rows], *rest))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def mean(self, eta: Array, shape: Shape | None = None) -> Array:
@@ -169,6 +166,7 @@ class Response:
 
         name = "observed" if observed else "working"
         kernel, score, information = self._run(name, formula, shape, eta, y, weights)
+        weights = weights.astype(eta.dtype, copy=False)
         score = weights * score
         if information.ndim == 2:
             information = information[:, :, None] * np.eye(eta.shape[1], dtype=eta.dtype)
@@ -176,9 +174,6 @@ class Response:
 
 
 def has_information(family: Family) -> bool:
-    """Whether a family declares an expected information."""
+    """Whether a family without shape parameters to estimate declares an expected information."""
     y, eta = pt.matrix("y"), pt.matrix("eta")
-    try:
-        return family.information(y, Mean(family.resolve_link(), eta)) is not None
-    except TypeError:  # shape parameters are needed to write it down, so there is one
-        return True
+    return family.information(y, Mean(family.resolve_link(), eta)) is not None
