@@ -362,3 +362,15 @@ def test_compositions_of_layers_have_results():
         random_state=0,
     ).fit(X, COUNTS)
     assert model.inference().names == ["Intercept", "layer2[1]"]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the fit is cut short on purpose
+def test_skip_terms_of_embedded_columns_are_named_by_column_and_level():
+    frame = X[["a", "b"]].assign(region=pd.Categorical(np.array(["n", "s", "w"])[CLASSES]))
+    model = RecursiveGLMRegressor((1,), skip=True, categorical="embedding", alpha=1.0, max_iter=2, random_state=0)
+    fit = model.fit(frame, REAL).fit_
+    fit.details.pop("levels", None)
+    numbered = ["skip: region[0]", "skip: region[1]", "skip: region[2]", "skip: a", "skip: b"]
+    assert results(fit).names == ["Intercept", "hidden1[1]", *numbered]
+    named = replace(fit, details=fit.details | {"levels": {"region": ["s", "n", "w"]}})
+    assert results(named).names[2:5] == ["skip: region[s]", "skip: region[n]", "skip: region[w]"]

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from reglm import families, metrics
+from reglm import RecursiveGLMRegressor, datasets, families, metrics
 
 RNG = np.random.default_rng(4)
 N = 60
@@ -188,3 +188,49 @@ def test_scorer_says_what_is_missing(policies):
         metrics.deviance_scorer("poisson", exposure="exposure")(model, X, y)
     with pytest.raises(ValueError, match="Rate has no family of its own"):
         metrics.deviance_scorer()(model, X, y)
+
+
+@pytest.fixture(scope="module")
+def claims():
+    data = datasets.simulate_claims(400)
+    return data.data[["driver_age", "power", "fuel", "exposure"]], data.target
+
+
+def test_estimators_that_name_their_exposure_need_none_from_the_scorer(claims):
+    X, y = claims
+    model = make_pipeline(FunctionTransformer(), RecursiveGLMRegressor(family="poisson", exposure="exposure"))
+    scorer, d2 = metrics.deviance_scorer(), metrics.deviance_scorer(d2=True)
+    scoring = {"deviance": scorer, "d2": d2}
+    grid = {"recursiveglmregressor__alpha": [0.0, 1e6]}
+    search = GridSearchCV(model, grid, scoring=scoring, refit="deviance", cv=3).fit(X, y)
+    assert search.cv_results_["rank_test_deviance"].tolist() == search.cv_results_["rank_test_d2"].tolist()
+    expected = -peers.mean_poisson_deviance(y, search.predict(X))
+    assert scorer(search, X, y) == pytest.approx(expected, rel=1e-12)
+    assert d2(search, X, y) == pytest.approx(search.best_estimator_[-1].score(X, y), rel=1e-9)
+
+
+def test_offsets_inside_formulas_are_not_guessed(claims):
+    X, y = claims
+    X = X.rename(columns={"exposure": "years"})
+    formula = "claims ~ power + exposure(years)"
+    model = RecursiveGLMRegressor.from_formula(formula, X.assign(claims=y), family="poisson")
+    with pytest.raises(ValueError, match="does not see the offset inside formula"):
+        metrics.deviance_scorer(d2=True)(model, X, y)
+    assert metrics.deviance_scorer()(model, X, y) == pytest.approx(-peers.mean_poisson_deviance(y, model.predict(X)))
+
+
+def test_d2_of_the_scorer_is_that_of_the_estimator(claims):
+    X, y = claims
+    model = RecursiveGLMRegressor(family="poisson").fit(X.drop(columns="exposure"), y, exposure=X["exposure"])
+    whole = make_pipeline(FunctionTransformer(lambda frame: frame.drop(columns="exposure")), model)
+    scorer = metrics.deviance_scorer(exposure="exposure", d2=True)
+    expected = model.score(X.drop(columns="exposure"), y, exposure=X["exposure"])
+    assert scorer(whole, X, y) == pytest.approx(expected, rel=1e-9)
+
+
+def test_shape_parameters_are_taken_as_estimated(claims):
+    X, y = claims
+    model = RecursiveGLMRegressor(family="negative_binomial", exposure="exposure").fit(X, y + 3)
+    alpha = model.inference().params["alpha"]
+    expected = -metrics.mean_deviance(y + 3, model.predict(X), families.NegativeBinomial(alpha))
+    assert metrics.deviance_scorer()(model, X, y + 3) == pytest.approx(expected, rel=1e-12)

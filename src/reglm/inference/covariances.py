@@ -25,8 +25,8 @@ from reglm.record import Fit
 from reglm.response import has_information
 
 FACTORS = {"expected": expected_factor, "observed": observed_factor}
-MOST_WORK = 2e11
-"""Rows times parameters squared up to which an observed information is computed without being asked for."""
+MOST_WORK = 5e9
+"""Rows times parameters squared up to which an observed information is computed unasked: a minute."""
 FAR_FROM_OPTIMUM = 0.05
 """Standard errors to the optimum from which the score counts as not near zero."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reglm.layers import Dense, Dropout, Layer
+from reglm.layers import Dense, Dropout, Layer, Parallel
 from reglm.network import Network
 from reglm.record import Fit
 
@@ -22,6 +22,8 @@ def network_name(network: Network) -> str:
 
 
 def _width(layer: Layer) -> str:
+    if isinstance(layer, Parallel):
+        return "(" + "+".join(_width(branch) for branch in layer.branches) + ")"
     return str(layer.units) if isinstance(layer, Dense) else type(layer).__name__
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from reglm.layers import Embedding, Layer, Parallel, Select, Sequential
+from reglm.layers.composite import default_names
 from reglm.parameters import Array
 from reglm.record import Fit
 
@@ -77,16 +79,38 @@ def _numbered(stem: str, count: int) -> list[str]:
 
 def _skip(fit: Fit, k: int) -> list[tuple[str, int]]:
     """Terms of the skip part: effects of the inputs, and of the levels of embedded columns."""
-    names = list(fit.input_names)
-    found: list[tuple[str, int]] = []
-    for spec in fit.likelihood.layout.specs:
-        if spec.name.startswith("skip."):
-            positions = _column(fit, spec.name, k)
-            labels = (
-                names if len(names) == len(positions) else _numbered(spec.name.removeprefix("skip."), len(positions))
-            )
-            found += [(f"skip: {label}", i) for label, i in zip(labels, positions, strict=True)]
-    return found
+    skip = fit.likelihood.network.skip
+    labels = {} if skip is None else _skip_labels(fit, skip, "skip.", list(map(str, fit.input_names)))
+    return [
+        (f"skip: {label}", position)
+        for name, found in labels.items()
+        for label, position in zip(found, _column(fit, name, k), strict=True)
+    ]
+
+
+def _skip_labels(fit: Fit, layer: Layer, prefix: str, names: list[str]) -> dict[str, list[str]]:
+    """Labels of the rows of each weight of a skip term; `names` are the columns it reads."""
+    if isinstance(layer, Parallel):
+        parts = zip(layer.names or default_names(layer.branches, "branch"), layer.branches, strict=True)
+        found = [_skip_labels(fit, branch, f"{prefix}{name}.", names) for name, branch in parts]
+        return {name: labels for part in found for name, labels in part.items()}
+    if isinstance(layer, Sequential):  # columns chosen, then their linear predictor
+        chosen = layer.layers[0]
+        columns = chosen.columns if isinstance(chosen, Select) else None
+        picked = names if columns is None or not names else [names[int(c)] for c in columns]
+        return _skip_labels(fit, layer.layers[-1], f"{prefix}{(layer.names or ['layer2'])[-1]}.", picked)
+    if isinstance(layer, Embedding):
+        read = [names[int(c)] if names else f"x[{int(c) + 1}]" for c in layer.columns or ()]
+        counts = zip(read, layer.levels or (), strict=True)
+        return {f"{prefix}E": [f"{column}[{level}]" for column, n in counts for level in _levels(fit, column, n)]}
+    rows = fit.likelihood.layout.views(fit.theta)[f"{prefix}W"].shape[0]
+    return {f"{prefix}W": names if len(names) == rows else _numbered("x", rows)}
+
+
+def _levels(fit: Fit, column: str, count: int) -> list[Any]:
+    """Levels of an embedded column; their numbers where the fit does not know them."""
+    known = fit.details.get("levels", {}).get(column, ())
+    return list(known) if len(known) == count else list(range(count))
 
 
 def shape_terms(fit: Fit) -> ShapeTerms:

@@ -67,19 +67,15 @@ class DevianceScorer(BaseEstimator):
         found = {name: _column(X, named[name]) if value is None else value for name, value in given.items()}
         arguments = {name: value for name, value in found.items() if value is not None}
         weights = _column(X, self.sample_weight) if sample_weight is None else sample_weight
+        own = final_estimator(estimator)
         if is_classifier(estimator):
-            y, mu, f = (
-                _classes(estimator, y),
-                estimator.predict_proba(X, **arguments),
-                families.get("multinomial"),
-            )
+            f, y, mu = families.get("multinomial"), _classes(own, y), estimator.predict_proba(X, **arguments)
         else:
-            f = fitted_family(estimator) if self.family is None else families.get(self.family)
+            f = fitted_family(own) if self.family is None else families.get(self.family)
             mu = estimator.predict(X, **arguments)
         if not self.d2:
             return -mean_deviance(y, mu, f, weights)
-        null = null_mean(y, f, weights, _total_offset(arguments), "log" if "exposure" in arguments else None)
-        return d2_deviance(y, mu, f, weights, null)
+        return d2_deviance(y, mu, f, weights, _null_model(own, X, y, f, weights, arguments))
 
 
 def deviance_scorer(
@@ -121,26 +117,45 @@ def deviance_scorer(
     return DevianceScorer(family, exposure, offset, sample_weight, d2)
 
 
+def final_estimator(estimator: Any) -> Any:
+    """Return what predicts at the end of searches and pipelines."""
+    inner = getattr(estimator, "best_estimator_", estimator)
+    return final_estimator(inner[-1]) if isinstance(inner, Pipeline) else inner
+
+
 def fitted_family(estimator: Any) -> Family:
-    """Family of a fitted recursive GLM, alone or at the end of a pipeline or search, at its estimated shape.
+    """Family of a fitted recursive GLM at its estimated shape.
 
     Raises
     ------
     ValueError
         If the estimator has no family.
     """
-    inner = getattr(estimator, "best_estimator_", estimator)
-    if isinstance(inner, Pipeline):
-        return fitted_family(inner[-1])
-    fit = getattr(inner, "fit_", None)
+    fit = getattr(estimator, "fit_", None)
     if fit is None:
-        raise ValueError(
-            f"family=None: {type(inner).__name__} has no family of its own; name one, e.g. family='poisson'."
-        )
+        name = type(estimator).__name__
+        raise ValueError(f"family=None: {name} has no family of its own; name one, e.g. family='poisson'.")
     family, shape = fit.likelihood.family, fit.likelihood.shape(fit.theta)
     natural = family.natural(**shape)
     options = {f.name: getattr(family, f.name) for f in fields(family)}
     return type(family)(**{name: float(natural[name]) if name in natural else v for name, v in options.items()})
+
+
+def _null_model(own: Any, X: Any, y: Any, f: Family, weights: Any, arguments: dict[str, Any]) -> Array:
+    """Means of an intercept with the offset that the predictions had, the estimator's own columns included.
+
+    Raises
+    ------
+    ValueError
+        If the offset stands in a formula, where the scorer does not see it.
+    """
+    formula = str(getattr(own, "formula", None))
+    if "offset(" in formula or "exposure(" in formula:
+        raise ValueError(f"d2=True does not see the offset inside formula={formula!r}; use the estimator's own score.")
+    named = {name: _column(X, getattr(own, name, None)) for name in ("offset", "exposure")}
+    shifts = {name: value for name, value in named.items() if value is not None} | arguments
+    link = own.fit_.likelihood.link if hasattr(own, "fit_") and f.name == own.fit_.likelihood.family.name else None
+    return null_mean(y, f, weights, _total_offset(shifts), "log" if "exposure" in shifts else link)
 
 
 def _column(X: Any, name: str | int | None) -> Array | None:

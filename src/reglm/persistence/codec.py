@@ -122,8 +122,9 @@ class Encoder:
 
 
 def without_data(fit: Fit) -> Fit:
-    """Return a fit without its training rows, and of its details the aliased columns, numbers and words."""
-    details = {k: v for k, v in fit.details.items() if k == "aliased" or isinstance(v, (str, int, float))}
+    """Return a fit without its training rows, and of its details what a summary shows, numbers and words."""
+    shown = ("aliased", "levels")
+    details = {k: v for k, v in fit.details.items() if k in shown or isinstance(v, (str, int, float))}
     return replace(fit, data=None, details=details)
 
 
