@@ -17,10 +17,8 @@ from reglm.links import Link
 from reglm.parameters import Array
 from reglm.response import Response, Working
 
-MAX_ITERATIONS = 100
-MAX_HALVINGS = 40
-ROUNDING = 16.0
-"""Decreases of the objective below this many units in its last place are not looked for."""
+MAX_ITERATIONS = 50
+MAX_HALVINGS = 30
 FLAT = 1e-14
 """Directions with less than this share of the largest information are not moved along."""
 
@@ -75,9 +73,10 @@ def fit_intercept(
 
     now = at(b)
     step, decrement = scoring_step(now)
+    precision = float(np.sqrt(np.finfo(offset.dtype).eps))
     for _ in range(MAX_ITERATIONS):
         # Near the optimum the objective drowns in rounding; there a step is good if it shrinks the next one.
-        near = decrement <= ROUNDING * float(np.finfo(offset.dtype).eps) * abs(now.objective)
+        near = decrement <= precision * abs(now.objective)
         found = (b + step, at(b + step)) if near else lower(at, b, step, now.objective)
         if found is None:
             break

@@ -15,8 +15,8 @@ from reglm.likelihood import Data, Likelihood
 from reglm.optimize.problem import Result
 from reglm.parameters import Array
 
-PERFECT = 1e-7
-"""Deviance per unit weight that counts as none."""
+PERFECT = 1e-6
+"""Share of the null deviance, and deviance per unit weight, that count as none."""
 
 Callback = Callable[[int, float, Array], bool | None]
 
@@ -43,8 +43,8 @@ class Watch:
         return None if self.callback is None else self.callback(iteration, value, theta)
 
     def name(self, result: Result) -> None:
-        """Say in the result that it was this watch that stopped the search."""
-        if result.status == "callback" and result.value <= self.lowest:
+        """Say in the result that the fit is perfect."""
+        if result.value <= self.lowest:
             result.status = "diverging"
             result.message = (
                 "the model fits the data perfectly, so its linear predictors grow without end (classes or counts are "
@@ -69,5 +69,5 @@ def watch(likelihood: Likelihood, data: Data, null: Array, callback: Callback | 
     response, eta = likelihood.response, data.offset + null.astype(data.offset.dtype)
     objective = response.working(data.y, eta, data.weights).objective
     deviance = float((data.weights * response.unit_deviance(data.y, eta)).sum())
-    lowest = objective - deviance / 2.0 + PERFECT / 2.0 * float(data.weights.sum())
+    lowest = objective - deviance / 2.0 + PERFECT / 2.0 * min(deviance, float(data.weights.sum()))
     return Watch(lowest if np.isfinite(lowest) else -np.inf, callback)
