@@ -69,12 +69,6 @@ class Results:
         """Labels of `params`."""
         return [term.label for term in self._terms] + self._shape.labels
 
-    @cached_property
-    def selector(self) -> Array:
-        """Derivative of `params` in theta, (M, P)."""
-        rows = np.eye(len(self.fit.theta))[[term.position for term in self._terms]]
-        return np.concatenate([rows, self._shape.slope])
-
     def _series(self, values: Array) -> pd.Series:
         import pandas as pd
 
@@ -92,9 +86,12 @@ class Results:
         matrix = self._covariance.matrix
         V = np.full((len(self.names),) * 2, np.nan)
         if matrix is not None:
-            V = self.selector @ np.nan_to_num(matrix) @ self.selector.T
-            unknown = np.isnan(self.params.to_numpy())
-            V[unknown] = V[:, unknown] = np.nan
+            shown = np.array([term.position for term in self._terms], dtype=int)
+            moved = np.flatnonzero(self._shape.slope.any(axis=0))
+            slope = self._shape.slope[:, moved]  # the delta method, for shape parameters on their natural scale
+            cross = matrix[np.ix_(shown, moved)] @ slope.T
+            inner = slope @ matrix[np.ix_(moved, moved)] @ slope.T
+            V = np.block([[matrix[np.ix_(shown, shown)], cross], [cross.T, inner]])
         return pd.DataFrame(V, index=self.names, columns=self.names)
 
     def cov_theta(self) -> Array:

@@ -49,32 +49,42 @@ def in_double(fit: Fit) -> Fit:
 def expected_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
     """F (Q, Q) for the kept parameters from the expected information; None if that is singular."""
     if fit.is_linear and fit.likelihood.network.outputs() == 1:
-        R = linear_root(fit, data, kept)
-    else:
-        rows = chain(weighted_rows(fit, data), [np.diag(np.sqrt(fit.penalty))])
-        R = triangular_root((block[:, kept] for block in rows), len(kept))
-    length = np.linalg.norm(R, axis=0)
-    if not np.all(np.isfinite(R)) or np.any(length == 0) or len(R) < len(kept):
-        return None
-    singular = linalg.svdvals(R / length)
-    if singular[-1] < np.sqrt(len(kept)) * np.finfo(float).eps * singular[0]:
-        return None
-    _, triangle = np.linalg.qr(R / length)
-    return linalg.solve_triangular(triangle, np.eye(len(kept))) / length[:, None]
+        return linear_factor(fit, data, kept)
+    rows = chain(weighted_rows(fit, data), [np.diag(np.sqrt(fit.penalty))])
+    return inverse_root(triangular_root((block[:, kept] for block in rows), len(kept)))
 
 
-def linear_root(fit: Fit, data: Data, kept: Array) -> Array:
-    """R with ``R'R = X'WX + penalty`` for one linear predictor, without forming J: X is J.
+def linear_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
+    """`expected_factor` for one linear predictor, without forming J: X is J.
 
     The cross-product is formed where its condition allows, an orthogonal reduction of X else.
     """
     intercept = "output.b" in fit.likelihood.layout.slices
     w = fit.likelihood.working(fit.theta, data).information[:, 0, 0]
-    G = normal_equations(data.X, w, None, intercept)[0] + np.diag(fit.penalty)
-    G = G[np.ix_(kept, kept)]
-    if solve_normal(G, np.zeros(len(kept)))[1] <= CONDITION_LIMIT:
-        return linalg.cholesky(G)
-    return weighted_qr_step(data.X, w, np.zeros_like(w), intercept, fit.penalty).R[:, kept]
+    if np.all(np.isfinite(w)):
+        G = normal_equations(data.X, w, None, intercept)[0] + np.diag(fit.penalty)
+        G = G[np.ix_(kept, kept)]
+        if well_conditioned(G):
+            return linalg.solve_triangular(linalg.cholesky(G), np.eye(len(kept)))
+    return inverse_root(weighted_qr_step(data.X, w, np.zeros_like(w), intercept, fit.penalty).R[:, kept])
+
+
+def well_conditioned(G: Array) -> bool:
+    """Whether a cross-product, its columns scaled, is safe to work with."""
+    return solve_normal(G, np.zeros(len(G)))[1] <= CONDITION_LIMIT
+
+
+def inverse_root(R: Array) -> Array | None:
+    """F with ``F F' = (R'R)^-1``; None if that is singular to working accuracy."""
+    size = R.shape[1]
+    length = np.linalg.norm(R, axis=0)
+    if not np.all(np.isfinite(R)) or np.any(length == 0) or len(R) < size:
+        return None
+    singular = linalg.svdvals(R / length)
+    if singular[-1] < np.sqrt(size) * np.finfo(float).eps * singular[0]:
+        return None
+    triangle = np.linalg.qr(R / length)[1]
+    return linalg.solve_triangular(triangle, np.eye(size)) / length[:, None]
 
 
 def weighted_rows(fit: Fit, data: Data) -> Iterator[Array]:
@@ -136,7 +146,10 @@ def identified(fit: Fit, data: Data) -> tuple[Array, Array]:
     intercept = "output.b" in layout.slices
     positions = _by_output(fit, intercept)
     seen = (data.weights[:, 0] > 0).astype("float64")
-    root = weighted_qr_step(data.X, seen, np.zeros_like(seen), intercept, fit.penalty[positions[:, 0]])
+    penalty = fit.penalty[positions[:, 0]]
+    if well_conditioned(normal_equations(data.X, seen, None, intercept)[0] + np.diag(penalty)):
+        return aliased, theta
+    root = weighted_qr_step(data.X, seen, np.zeros_like(seen), intercept, penalty)
     if root.aliased.any():
         kept, dropped = positions[~root.aliased], positions[root.aliased]
         for k in range(positions.shape[1]):
