@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing
 
 import reglm
@@ -45,7 +45,9 @@ def compare(
         Its deviance judges the predicted means, see `reglm.metrics.mean_deviance`. Classifiers are judged by
         the deviance of their probabilities.
     cv : int or splitter
-        Number of folds, shuffled by `random_state` (stratified for classifiers), or a scikit-learn splitter.
+        Number of folds, shuffled by `random_state` (stratified for classifiers), or what scikit-learn takes: a
+        splitter, or pairs of arrays of training and held-out rows. Rows that belong together (one person's)
+        should stay together.
     null : estimator, optional
         The model that D2 refers to, called ``"null"``; by default the mean, or the class shares, of the
         training rows. Where an exposure matters, pass a model with the exposure and no inputs.
@@ -84,7 +86,7 @@ def _folds(cv: Any, classifier: bool, random_state: int, X: Any, y: Any) -> list
     if isinstance(cv, int):
         kind = StratifiedKFold if classifier else KFold
         cv = kind(cv, shuffle=True, random_state=random_state)
-    return list(cv.split(X, y))
+    return list(check_cv(cv).split(X, y))
 
 
 def _held_out(

@@ -180,13 +180,22 @@ def _strip(ax: Axes, values: Any, weights: Array | None, table: pd.DataFrame, wh
         spots = np.asarray(where, dtype=float)
         width = max(0.5 * np.diff(spots).min(initial=1.0), 0.02 * np.ptp(spots))
     else:
-        ends = table["value"].iloc[[0, -1]].to_numpy(dtype=float)
-        heights, edges = np.histogram(np.asarray(values, dtype=float), 30, tuple(ends), weights=weights)
+        numbers = np.asarray(values, dtype=float)
+        edges = _edges(numbers, *table["value"].iloc[[0, -1]].to_numpy(dtype=float))
+        heights, _ = np.histogram(numbers, edges, weights=weights)
         spots, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     ax.bar(
         spots, STRIP * heights / heights.max(), width=0.92 * width, color=PALE, zorder=0,
         transform=ax.get_xaxis_transform(), gid=GID,
     )  # fmt: skip
+
+
+def _edges(numbers: Array, low: float, high: float, bins: int = 30) -> Array:
+    """Ends of equal bins from low to high; of whole numbers each bin holds equally many."""
+    if np.all(numbers == np.round(numbers)):
+        step = np.ceil((high - low + 1) / bins)
+        return np.arange(np.floor(low) - 0.5, high + step, step)
+    return np.linspace(low, high, bins + 1)
 
 
 def _make_room(ax: Axes) -> None:
