@@ -21,7 +21,8 @@ from reglm.parameters import Array
 from reglm.record import Restart
 
 POLISH_OPERATIONS = 50_000_000
-"""Rows times squared parameters up to which "auto" ends a search by exact Newton steps."""
+"""Rows times squared parameters up to which "auto" ends a search by Newton steps."""
+POLISH_ITERATIONS = 20
 
 
 @dataclass
@@ -158,8 +159,9 @@ def _polishable(likelihood: Likelihood, data: Data, solver: str, best: Result) -
 
 
 def polish(penalised: Penalised, best: Result) -> Result:
-    """End a search by exact Newton steps; kept only if the objective does not rise."""
-    end = minimize(penalised.problem(), best.theta, "newton", max_iter=50, tol=1e-10)
+    """End a search by trust-region Newton steps on Hessian products; kept only if the objective does not rise."""
+    products = replace(penalised.problem(), hessian=None)
+    end = minimize(products, best.theta, "trust-newton", max_iter=POLISH_ITERATIONS, tol=1e-10)
     if not (np.isfinite(end.value) and end.value <= best.value):
         return best
     end.n_iter += best.n_iter
