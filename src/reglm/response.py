@@ -6,7 +6,7 @@ log-density. Rows are taken in blocks that stay in cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,10 @@ class Working(NamedTuple):
     information: Array
 
 
+_graphs: dict[Hashable, dict[tuple[str, str], Interpreted]] = {}
+"""Formulas of every family and link seen in this process: building one costs more than small fits do."""
+
+
 class Response:
     """Numeric face of a family and its link.
 
@@ -55,7 +59,7 @@ class Response:
     def __init__(self, family: Family, link: Link) -> None:
         self.family = family
         self.link = link
-        self._graphs: dict[tuple[str, str], Interpreted] = {}
+        self._graphs = _graphs.setdefault((family.structure(), link), {})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Response, (self.family, self.link)
