@@ -47,6 +47,11 @@ def connected(gradient: Variable, output: Variable) -> Variable:
     return output.zeros_like() if isinstance(gradient.type, DisconnectedType) else gradient
 
 
+def column_sums(d: np.ndarray) -> np.ndarray:
+    """Sum the rows of d (n, k) by BLAS, several times faster than NumPy's sum where k is small."""
+    return np.ones(len(d), d.dtype) @ d
+
+
 class Affine(Op):
     """``h @ W + b``, or ``h @ W`` with ``bias=False``."""
 
@@ -136,7 +141,7 @@ class AffineWeights(Op):
         h, d = inputs
         outputs[0][0] = np.matmul(h.T, d)
         if self.bias:
-            outputs[1][0] = d.sum(axis=0)
+            outputs[1][0] = column_sums(d)
 
     def infer_shape(self, *args: Any) -> list[Shape]:
         """Columns of h by columns of d; columns of d."""

@@ -85,7 +85,12 @@ SINGLE = Precision(
 def kernel(function: Callable) -> Any:
     """Compile for inlining into a loop. Only contraction to multiply-adds is allowed: NaN and infinity count."""
     return numba.njit(
-        function, fastmath={"contract"}, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+        function,
+        fastmath={"contract"},
+        error_model="numpy",
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
     )
 
 

@@ -86,7 +86,10 @@ def _sparse_affine_weights(op: SparseAffineWeights, node: Any = None, **kwargs: 
         out = jnp.zeros((int(p), d.shape[1]), d.dtype)
         return out.at[indices].add(data[:, None] * d[rows])
 
-    return (lambda data, indices, indptr, d, p: (product(data, indices, indptr, d, p), d.sum(axis=0))) if op.bias else product
+    def with_sums(data, indices, indptr, d, p):
+        return product(data, indices, indptr, d, p), d.sum(axis=0)
+
+    return with_sums if op.bias else product
 
 
 @jax_funcify.register(Take)

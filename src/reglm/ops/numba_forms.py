@@ -11,41 +11,51 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from reglm.ops import numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside
+from reglm.ops.blas import matrix_product
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 Form = tuple[Callable, int]  # a compiled function and the version of its code
 
-VERSION = 3
+VERSION = 6
 """Raise it whenever a form changes: compiled programs are kept on disk under it."""
 BLOCK = 128
 """Short rows are taken this many numbers at a time: an inner loop of ten does not vectorise."""
+
+# Plain loops below where NumPy has a word: broadcasting assignments, sums over an axis and reshape(-1) bring
+# their error messages along, and those cost Numba seconds to compile.
+
+
+product, product_left, product_right = matrix_product(), matrix_product(True), matrix_product(False, True)
 
 
 @numba_njit
 def add_rows(a, b):
     """Add the vector b to every row of the contiguous matrix a, in place."""
     k = a.shape[1]
-    repeated = np.empty((max(BLOCK // max(k, 1), 1), k), a.dtype)
-    repeated[:] = b
-    pattern, flat = repeated.reshape(-1), a.reshape(-1)
-    for start in range(0, flat.size, max(pattern.size, 1)):
-        block = flat[start : start + pattern.size]
+    width = (BLOCK // (k + 1) + 1) * k
+    repeated, flat = np.empty(width, a.dtype), a.reshape(a.size)
+    for j in range(width):
+        repeated[j] = b[j % k]
+    for start in range(0, flat.size, max(width, 1)):
+        block = flat[start : start + width]
         for j in range(block.size):
-            block[j] += pattern[j]
+            block[j] += repeated[j]
 
 
 @numba_njit
 def column_sums(d):
     """Sum the rows of the contiguous matrix d."""
     k = d.shape[1]
-    partial = np.zeros((max(BLOCK // max(k, 1), 1), k), d.dtype)
-    sums, flat = partial.reshape(-1), d.reshape(-1)
-    for start in range(0, flat.size, max(sums.size, 1)):
-        block = flat[start : start + sums.size]
+    width = (BLOCK // (k + 1) + 1) * k
+    partial, total, flat = np.zeros(width, d.dtype), np.zeros(k, d.dtype), d.reshape(d.size)
+    for start in range(0, flat.size, max(width, 1)):
+        block = flat[start : start + width]
         for j in range(block.size):
-            sums[j] += block[j]
-    return partial.sum(axis=0)
+            partial[j] += block[j]
+    for j in range(width):
+        total[j % k] += partial[j]
+    return total
 
 
 @register_funcify_default_op_cache_key(Affine)
@@ -54,7 +64,9 @@ def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Form:
 
         @numba_njit
         def affine(h, W, b):
-            a = np.dot(np.ascontiguousarray(h), np.ascontiguousarray(W))
+            h, W = np.ascontiguousarray(h), np.ascontiguousarray(W)
+            a = np.empty((h.shape[0], W.shape[1]), h.dtype)
+            product(h, W, a)
             add_rows(a, b)
             return a
 
@@ -62,7 +74,10 @@ def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Form:
 
         @numba_njit
         def affine(h, W):
-            return np.dot(np.ascontiguousarray(h), np.ascontiguousarray(W))
+            h, W = np.ascontiguousarray(h), np.ascontiguousarray(W)
+            a = np.empty((h.shape[0], W.shape[1]), h.dtype)
+            product(h, W, a)
+            return a
 
     return affine, VERSION
 
@@ -71,7 +86,10 @@ def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Form:
 def _affine_inputs(op: AffineInputs, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def affine_inputs(d, W):
-        return np.dot(np.ascontiguousarray(d), np.ascontiguousarray(W).T)
+        d, W = np.ascontiguousarray(d), np.ascontiguousarray(W)
+        dh = np.empty((d.shape[0], W.shape[0]), d.dtype)
+        product_right(d, W, dh)
+        return dh
 
     return affine_inputs, VERSION
 
@@ -82,20 +100,26 @@ def _affine_weights(op: AffineWeights, node: Any = None, **kwargs: Any) -> Form:
 
         @numba_njit
         def affine_weights(h, d):
-            d = np.ascontiguousarray(d)
-            return np.dot(np.ascontiguousarray(h).T, d), column_sums(d)
+            h, d = np.ascontiguousarray(h), np.ascontiguousarray(d)
+            dW = np.empty((h.shape[1], d.shape[1]), d.dtype)
+            product_left(h, d, dW)
+            return dW, column_sums(d)
 
     else:
 
         @numba_njit
         def affine_weights(h, d):
-            return np.dot(np.ascontiguousarray(h).T, np.ascontiguousarray(d))
+            h, d = np.ascontiguousarray(h), np.ascontiguousarray(d)
+            dW = np.empty((h.shape[1], d.shape[1]), d.dtype)
+            product_left(h, d, dW)
+            return dW
 
     return affine_weights, VERSION
 
 
 @numba_njit
 def sparse_dot(data, indices, indptr, W, out):
+    """Add S W to out, S in compressed sparse row form."""
     for i in range(out.shape[0]):
         for e in range(indptr[i], indptr[i + 1]):
             value, row = data[e], indices[e]
@@ -105,6 +129,7 @@ def sparse_dot(data, indices, indptr, W, out):
 
 @numba_njit
 def sparse_transpose_dot(data, indices, indptr, d, out):
+    """Add S' d to out."""
     for i in range(d.shape[0]):
         for e in range(indptr[i], indptr[i + 1]):
             value, row = data[e], indices[e]

@@ -80,7 +80,7 @@ def _elementwise(op: scalar.Elementwise, node: Any = None, **kwargs: Any) -> tup
     def fresh(x):
         source = np.ascontiguousarray(x)
         out = np.empty(x.shape, dtype)
-        flat, flat_out = source.reshape(-1), out.reshape(-1)
+        flat, flat_out = source.reshape(x.size), out.reshape(x.size)
         for i in range(flat.size):
             flat_out[i] = kernel(flat[i])
         return out
@@ -88,7 +88,7 @@ def _elementwise(op: scalar.Elementwise, node: Any = None, **kwargs: Any) -> tup
     @numba_njit(boundscheck=False)
     def in_place(x):
         out = np.ascontiguousarray(x)
-        flat = out.reshape(-1)
+        flat = out.reshape(x.size)
         for i in range(flat.size):
             flat[i] = kernel(flat[i])
         return out

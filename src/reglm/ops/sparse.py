@@ -13,7 +13,7 @@ from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from reglm.ops.affine import Variable, connected, same_dtype
+from reglm.ops.affine import Variable, column_sums, connected, same_dtype
 
 
 def _rows(indptr: Variable) -> Variable:
@@ -89,7 +89,7 @@ class SparseAffineWeights(Op):
         data, indices, indptr, d, p = inputs
         outputs[0][0] = np.ascontiguousarray(csr_array((data, indices, indptr), shape=(len(d), int(p))).T @ d)
         if self.bias:
-            outputs[1][0] = d.sum(axis=0)
+            outputs[1][0] = column_sums(d)
 
     def infer_shape(self, *args: Any) -> list:
         """P rows, columns of d; columns of d."""
@@ -112,7 +112,9 @@ class SparseAffineWeights(Op):
     pullback = L_op
 
 
-def sparse_affine(data: Variable, indices: Variable, indptr: Variable, W: Variable, b: Variable | None = None) -> Variable:
+def sparse_affine(
+    data: Variable, indices: Variable, indptr: Variable, W: Variable, b: Variable | None = None
+) -> Variable:
     """Return ``S @ W + b`` where S is sparse, in compressed sparse row form.
 
     Parameters

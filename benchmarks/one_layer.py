@@ -1,0 +1,173 @@
+"""Value and gradient of one tanh layer against PyTorch, and what compiling costs.
+
+    python benchmarks/one_layer.py            # the table; writes benchmarks/results/one_layer.json
+    python benchmarks/one_layer.py --no-peer  # where PyTorch is not installed
+
+The layer is ``sum(tanh(X W + b)^2) / 2`` with its gradient with respect to W and b, float64, the sizes
+16,152 x 9 -> 10 and 200 x 9 -> 100. Both programs run in one process, in turns; the figures are medians of
+the turns. Compile times are those of the Poisson likelihood of a one-hidden-layer network, measured in
+fresh processes, first on an empty cache and then on the one just filled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+SIZES = ((16_152, 9, 10), (200, 9, 100))
+THREADS = 2
+TURNS = 30
+RESULTS = Path(__file__).parent / "results" / "one_layer.json"
+
+
+def data(n: int, p: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw X, W and b."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, p)), rng.normal(size=(p, k)) / 3, rng.normal(size=k) / 3
+
+
+def ours() -> Callable:
+    """Compile our layer with Numba: (X, W, b) -> value, dW, db."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    from reglm import ops
+
+    X, W, b = pt.dmatrix("X"), pt.dmatrix("W"), pt.dvector("b")
+    value = 0.5 * (ops.tanh(ops.affine(X, W, b)) ** 2).sum()
+    return pytensor.function([X, W, b], [value, *pytensor.grad(value, [W, b])], mode="NUMBA", trust_input=True)
+
+
+def interpreted() -> Callable:
+    """Prepare the same layer for the interpreter."""
+    import pytensor
+    import pytensor.tensor as pt
+    from pytensor.compile.mode import Mode
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+
+    from reglm import ops
+
+    unfused = Mode(linker="py", optimizer=RewriteDatabaseQuery(include=["fast_run"], exclude=["fusion"]))
+    X, W, b = pt.dmatrix("X"), pt.dmatrix("W"), pt.dvector("b")
+    value = 0.5 * (ops.tanh(ops.affine(X, W, b)) ** 2).sum()
+    gradients = pytensor.grad(value, [W, b])
+    return pytensor.function([X, W, b], [value, *gradients], mode=unfused, trust_input=True)
+
+
+def torch_layer(X: np.ndarray, W: np.ndarray, b: np.ndarray) -> Callable:
+    """Prepare the same layer in PyTorch."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    Xt = torch.from_numpy(X)
+    Wt, bt = (torch.from_numpy(a).requires_grad_() for a in (W, b))
+
+    def run() -> tuple:
+        value = 0.5 * (torch.tanh(torch.addmm(bt, Xt, Wt)) ** 2).sum()
+        return value.detach(), *torch.autograd.grad(value, [Wt, bt])
+
+    return run
+
+
+def in_turns(programs: dict[str, Callable]) -> dict[str, float]:
+    """Median over the turns of each program's time per call, in microseconds."""
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for program in programs.values():
+        program()
+    for _ in range(TURNS):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            for _ in range(20):
+                program()
+            times[name].append((time.perf_counter() - start) / 20)
+    return {name: float(np.median(t)) * 1e6 for name, t in times.items()}
+
+
+def layer_rows(peer: bool) -> list[dict]:
+    """Measure the layer at both sizes and check that the programs agree."""
+    numba, python, rows = ours(), interpreted(), []
+    for n, p, k in SIZES:
+        arrays = data(n, p, k)
+        programs = {"numba": lambda a=arrays: numba(*a), "python": lambda a=arrays: python(*a)}
+        if peer:
+            programs["torch"] = torch_layer(*arrays)
+        reference, *others = [[np.asarray(o) for o in program()] for program in programs.values()]
+        for other in others:
+            for a, b in zip(reference, other, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-8)
+        rows.append({"n": n, "p": p, "k": k, **in_turns(programs)})
+    return rows
+
+
+def compile_once() -> None:
+    """Time the first call of a compiled Poisson likelihood and print it (runs in its own process)."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    from reglm import ops
+
+    X, y, W, b, v, c = pt.dmatrix(), pt.dmatrix(), pt.dmatrix(), pt.dvector(), pt.dmatrix(), pt.dvector()
+    start = time.perf_counter()
+    eta = ops.affine(ops.tanh(ops.affine(X, W, b)), v, c)
+    nll = (ops.exp(eta) - y * eta).sum()
+    run = pytensor.function(
+        [X, y, W, b, v, c], [nll, *pytensor.grad(nll, [W, b, v, c])], mode="NUMBA", trust_input=True
+    )
+    rng = np.random.default_rng(0)
+    shapes = ((50, 5), (50, 1), (5, 4), (4,), (4, 1), (1,))
+    run(*(rng.normal(size=shape) for shape in shapes))
+    print(time.perf_counter() - start)
+
+
+def compile_seconds() -> dict[str, float]:
+    """Seconds from graph to first result on an empty cache and on a full one."""
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "PYTENSOR_FLAGS": f"base_compiledir={folder}"}
+        for state in ("cold", "warm"):
+            run = subprocess.run(
+                [sys.executable, __file__, "--compile-once"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            seconds[state] = float(run.stdout)
+    return seconds
+
+
+def main() -> None:
+    """Measure, print one table, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
+    parser.add_argument("--compile-once", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.compile_once:
+        compile_once()
+        return
+    import pytensor
+
+    rows, seconds = layer_rows(not options.no_peer), compile_seconds()
+    print(f"Python {platform.python_version()}, PyTensor {pytensor.__version__}; microseconds per value and gradient")
+    print(f"{'size':>18} {'numba':>9} {'python':>9} {'torch':>9} {'torch/numba':>12}")
+    for row in rows:
+        size, peer = f"{row['n']} x {row['p']} -> {row['k']}", row.get("torch", float("nan"))
+        print(f"{size:>18} {row['numba']:9.0f} {row['python']:9.0f} {peer:9.0f} {peer / row['numba']:12.2f}")
+    print(f"compile Poisson, one hidden layer: {seconds['cold']:.2f} s cold, {seconds['warm']:.2f} s warm")
+    RESULTS.parent.mkdir(exist_ok=True)
+    version = {"python": platform.python_version(), "pytensor": pytensor.__version__}
+    RESULTS.write_text(json.dumps({**version, "layer": rows, "compile": seconds}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
