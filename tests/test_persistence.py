@@ -33,7 +33,7 @@ def frame(n=80, seed=0):
 
 X = frame()
 COUNTS = np.random.default_rng(1).poisson(np.exp(X["age"] / 2) * X["exposure"] * 3)
-LABELS = np.where(X["age"] + X["size"] > 0.3, "yes", "no")
+LABELS = np.where(X["age"] + np.random.default_rng(3).logistic(size=len(X)) > 0.3, "yes", "no")
 BASES = layers.Parallel([layers.Spline(["age"], bins=3), layers.Periodic(["size"], waves=2)])
 MODELS = {
     "glm": RecursiveGLMRegressor(family="poisson", exposure="exposure"),
@@ -77,9 +77,19 @@ def test_a_loaded_model_predicts_the_same_and_compiles_nothing(name, tmp_path):
     assert loaded.inference().aic == pytest.approx(model.inference().aic, rel=1e-12)
 
 
+def test_formulas_survive(tmp_path):
+    data = X.assign(visits=COUNTS)
+    formula = "visits ~ age + center(size) + region + exposure(years)"
+    renamed = data.rename(columns={"exposure": "years"})
+    model = RecursiveGLMRegressor.from_formula(formula, renamed, family="poisson")
+    model.save(tmp_path / "formula")
+    new = frame(30, seed=2).rename(columns={"exposure": "years"})
+    np.testing.assert_allclose(reglm.load(tmp_path / "formula").predict(new), model.predict(new), rtol=1e-12)
+
+
 @pytest.mark.parametrize("kind", [str, object, "category"])
 def test_class_labels_survive(kind, tmp_path):
-    model = RecursiveGLMClassifier().fit(X[["age", "size"]] * 0.1, pd.Series(LABELS).astype(kind))
+    model = RecursiveGLMClassifier().fit(X[["age", "size"]], pd.Series(LABELS).astype(kind))
     model.save(str(tmp_path / "classes"))
     loaded = reglm.load(str(tmp_path / "classes"))
     np.testing.assert_array_equal(loaded.predict(X[["age", "size"]]), model.predict(X[["age", "size"]]))
