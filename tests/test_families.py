@@ -73,9 +73,7 @@ def test_tails_are_finite(case):
     eta = np.stack([np.full((rows, K), end) for end in ends])
     for name, value in zip(q, case.run(*q.values(), given=case.at(eta)), strict=True):
         finite = np.isfinite(value).reshape(len(ends), -1).all(axis=1)
-        overflows = (
-            name == "information" and case.family.name == "beta"
-        )  # e^1000 / nu^2 under the log-log links
+        overflows = name == "information" and case.family.name == "beta"  # e^1000 / nu^2 under the log-log links
         assert finite[np.abs(ends) < 100 if overflows else ...].all(), (name, ends, finite)
 
 
@@ -118,8 +116,7 @@ def test_objective_is_the_log_density_up_to_a_constant(family):
     parts = [family.objective(case.y, case.mean, weights, **case.shape)]
     parts.append(family.log_density(case.y, case.mean, 1.0, weights, **case.shape))
     one, other = (
-        cases.evaluate(parts, case.values | {weights: w, case.eta: case.values[case.eta] * scale})
-        for scale in (1, 0.9)
+        cases.evaluate(parts, case.values | {weights: w, case.eta: case.values[case.eta] * scale}) for scale in (1, 0.9)
     )
     np.testing.assert_allclose(one[0] - other[0], one[1] - other[1], rtol=1e-9, atol=1e-11)
 

@@ -92,7 +92,7 @@ def test_tobit_is_a_censored_normal(left, right):
     np.testing.assert_allclose(variance[:, 0], recorded.var(axis=1), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("phi", "power"), [(0.5, 1.2), (1.0, 1.5), (2.0, 1.8)])
+@pytest.mark.parametrize(("phi", "power"), [(0.5, 1.3), (2.0, 1.8)])
 def test_tweedie_density_integrates_to_one(phi, power):
     family, y, eta, p = families.Tweedie(power), pt.matrix("y"), pt.matrix("eta"), pt.scalar("phi")
     density = family.log_density(y, Mean(family.resolve_link(), eta), p)
@@ -101,7 +101,7 @@ def test_tweedie_density_integrates_to_one(phi, power):
         values = np.atleast_1d(values)[:, None]
         return np.exp(evaluate([density], {y: values, eta: np.full_like(values, 0.4), p: np.array(phi)})[0][:, 0])
 
-    nodes, weights = np.polynomial.legendre.leggauss(600)
+    nodes, weights = np.polynomial.legendre.leggauss(300)
     u = (nodes + 1) / 2  # y = 80 u^4: denser towards zero, where the density may be unbounded
     mass = f(0.0)[0] + np.sum(weights / 2 * f(80 * u**4) * 320 * u**3)
     np.testing.assert_allclose(mass, 1, rtol=1e-7)
@@ -137,7 +137,7 @@ def test_draws_have_the_declared_mean_and_variance(case):
 
 def test_information_is_the_expected_square_of_the_score(case):
     """Over draws at dispersion 1: the score has mean 0 and its outer product the declared information."""
-    f, n = case.family, 20_000
+    n = 20_000
     if "information" not in quantities(case):
         pytest.skip("only observed information is offered")
     y, rows, _ = draw(case, 1.0, n, seed=3)

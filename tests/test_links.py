@@ -89,12 +89,8 @@ def test_stable_forms_agree_with_the_mean(smooth):
         high, low = (run([smooth.inverse(eta)], eta, values + shift)[0] for shift in (0.5, -0.75))
         expected["between"] = np.log(high - low)
     for name, value in found.items():
-        valid = np.isfinite(expected.get(name, value)) & (
-            mu < 0.999
-        )  # nearer 1 the plain form is the wrong one
-        np.testing.assert_allclose(
-            value[valid], expected.get(name, value)[valid], rtol=1e-9, atol=1e-12, err_msg=name
-        )
+        valid = np.isfinite(expected.get(name, value)) & (mu < 0.999)  # nearer 1 the plain form is the wrong one
+        np.testing.assert_allclose(value[valid], expected.get(name, value)[valid], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_derivatives_match_finite_differences(smooth):
@@ -169,9 +165,7 @@ def test_log_between_keeps_narrow_intervals(name, centre):
     eta = pt.matrix("eta")
     a, b = centre - 1e-4, centre + 1e-4
     value = run([link.log_between(eta - 1e-4, eta + 1e-4)], eta, column([centre]))[0].item()
-    far, near = (
-        (reference.logsf(b), reference.logsf(a)) if centre > 0 else (reference.logcdf(a), reference.logcdf(b))
-    )
+    far, near = (reference.logsf(b), reference.logsf(a)) if centre > 0 else (reference.logcdf(a), reference.logcdf(b))
     expected = near + np.log(-np.expm1(far - near))
     np.testing.assert_allclose(value, expected, rtol=1e-8)
 
@@ -186,9 +180,24 @@ def test_activations_have_the_values_they_are_known_for():
         "maxout": np.maximum(x[:, :3], x[:, 3:]), "softmax": special.softmax(x, axis=1), "logc": 1 - np.exp(x),
     }  # fmt: skip
     for name, value in expected.items():
-        np.testing.assert_allclose(
-            run([links.get(name).inverse(eta)], eta, x)[0], value, rtol=1e-12, err_msg=name
-        )
+        np.testing.assert_allclose(run([links.get(name).inverse(eta)], eta, x)[0], value, rtol=1e-12, err_msg=name)
+
+
+def test_slopes_at_kinks_and_nan():
+    """The rectifier has slope 0 at 0, the exponential unit 1; NaN comes out as NaN."""
+    eta = pt.matrix("eta")
+    values = np.array([[0.0, np.nan, 1.0, -1.0]])
+    slopes = {"relu": [0, 1, 0], "leaky_relu": [0.01, 1, 0.01], "elu": [1, 1, np.exp(-1)]}
+    for name, expected in slopes.items():
+        mu, slope = run([links.get(name).inverse(eta), derivatives(links.get(name).inverse(eta), eta)[0]], eta, values)
+        assert np.isnan(mu[0, 1]), name
+        np.testing.assert_allclose(slope[0, [0, 2, 3]], expected, err_msg=name)
+    for name in ("softplus", "cloglog", "probit", "logit"):
+        stable = links.get(name).log_inverse(eta)
+        for at in (-37.0, 4.0):  # where pieces meet
+            first = [run([derivatives(stable, eta)[0]], eta, np.array([[at + h]]))[0].item() for h in (-1e-9, 0, 1e-9)]
+            np.testing.assert_allclose(first[1], first[::2], rtol=1e-6, atol=1e-8)
+        assert np.isnan(run([stable], eta, np.array([[np.nan]]))[0])
 
 
 def test_aliases_are_the_same_records():

@@ -11,10 +11,10 @@ import pytensor.tensor as pt
 from reglm import ops
 from reglm.families.base import Family, Number
 from reglm.families.mean import Mean
-from reglm.families.special import log_sum_exp
 from reglm.links.record import NON_NEGATIVE, UNIT, Binary, Unary, Variable
 from reglm.ops.choose import choose
 from reglm.ops.gamma import log_gamma
+from reglm.ops.logsumexp import log_sum_exp
 from reglm.parameters import Array, Spec, constant
 
 
@@ -102,6 +102,12 @@ def _distribution_function(mean: Mean) -> tuple[Unary, Unary, Binary]:
     return F.log_inverse, F.log1m_inverse, F.log_between
 
 
+def _gaps_below(y: Variable, gaps: Variable, k: int) -> Variable:
+    """Indicator (K, K - 2) of the gaps that lie below the upper (k = 0) or lower (k = 1) cutpoint of a class."""
+    classes, gap = pt.arange(y.shape[1]), pt.arange(gaps.shape[0])
+    return pt.cast(pt.gt(classes[:, None], gap[None, :] + k), y.dtype)
+
+
 @dataclass(frozen=True)
 class Ordinal(Family):
     """One of K ordered classes: ``P(y <= j) = F(c_j - eta)`` (McCullagh 1980); one-hot y (n, K), eta (n, 1).
@@ -125,8 +131,7 @@ class Ordinal(Family):
             a = b = first_cut - mean.eta
         else:
             gaps = ops.exp(log_gaps).dimshuffle(0, "x")
-            passed = y.sum(axis=1, keepdims=True) - pt.cumsum(y, axis=1)  # 1 for the classes below a row's own
-            upper, lower = (ops.affine(part, gaps) for part in (passed[:, :-2], passed[:, 1:-1]))
+            lower, upper = (ops.affine(y, ops.affine(_gaps_below(y, gaps, k), gaps)) for k in (1, 0))
             a, b = lower + first_cut - mean.eta, upper + first_cut - mean.eta
         log_below, log_above, log_between = _distribution_function(mean)
         between = log_between(choose(lowest, b - 1, a), choose(highest, a + 1, b))

@@ -17,11 +17,11 @@ from reglm.families.base import Family, Number, slope
 from reglm.families.distributions import Censored
 from reglm.families.exponential import LOG_TWO_PI
 from reglm.families.mean import Mean
-from reglm.families.special import log_rising, positive
+from reglm.families.special import positive
 from reglm.links.forms import like
 from reglm.links.record import REAL, UNIT, Interval, Variable
 from reglm.ops.choose import choose
-from reglm.ops.gamma import log_gamma, trigamma
+from reglm.ops.gamma import log_gamma, log_rising, trigamma
 from reglm.parameters import Array, Spec, constant
 
 

@@ -13,10 +13,10 @@ from reglm.families.base import ExponentialDispersion, Number
 from reglm.families.distributions import CompoundPoisson
 from reglm.families.exponential import POSITIVE_LINKS
 from reglm.families.mean import Mean
-from reglm.families.special import log_rising, positive
+from reglm.families.special import positive
 from reglm.links.forms import like
 from reglm.links.record import NON_NEGATIVE, POSITIVE, Variable
-from reglm.ops.gamma import log_gamma
+from reglm.ops.gamma import log_gamma, log_rising
 from reglm.ops.tweedie import tweedie_normaliser
 from reglm.parameters import Array, Spec, constant
 

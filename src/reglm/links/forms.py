@@ -82,17 +82,19 @@ def maxout(eta: Variable) -> Variable:
     """Return the larger of the first and the second K columns, (n, 2K) to (n, K)."""
     half = eta.shape[-1] // 2
     one, other = eta[..., :half], eta[..., half:]
-    return choose(pt.gt(one, other), one, other)
+    return choose(pt.or_(pt.gt(one, other), pt.isnan(one)), one, other)
 
 
 def elu(eta: Variable) -> Variable:
     """Return eta right of zero, ``e^eta - 1`` left of it."""
-    return larger(eta, 0) + ops.expm1(smaller(eta, 0))
+    right = pt.gt(eta, 0)
+    return choose(right, eta, ops.expm1(choose(right, like(0, eta), eta)))
 
 
 def elu_forward(mu: Variable) -> Variable:
     """Invert `elu`."""
-    return larger(mu, 0) + ops.log1p(smaller(mu, 0))
+    right = pt.gt(mu, 0)
+    return choose(right, mu, ops.log1p(choose(right, like(0, mu), mu)))
 
 
 def threshold(eta: Variable) -> Variable:

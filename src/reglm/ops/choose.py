@@ -35,6 +35,14 @@ class Choose(ScalarOp):
         """Only the two values have gradients."""
         return [[False], [True], [True]]
 
+    def c_code(self, node: Any, name: str, inputs: Any, outputs: Any, sub: Any) -> str:
+        """Evaluate in C; having this also lets PyTensor fuse the Op into its loops."""
+        return f"{outputs[0]} = {inputs[0]} ? {inputs[1]} : {inputs[2]};"
+
+    def c_code_cache_version(self) -> tuple[int, ...]:
+        """Version of the C code."""
+        return (1,)
+
     def L_op(self, inputs: list, outputs: list, output_gradients: list) -> list:
         """Send the gradient to the value that was chosen, exactly zero to the other."""
         condition, (gradient,) = inputs[0], output_gradients
@@ -49,12 +57,12 @@ choose = Elemwise(choose_)
 
 
 def larger(x: Variable, bound: float) -> Variable:
-    """Return max(x, bound), elementwise; the slope at the bound is 0."""
+    """Return max(x, bound), elementwise; NaN is kept, and the slope at the bound is 0."""
     bound = pt.constant(np.asarray(bound, dtype=x.dtype))
-    return choose(pt.gt(x, bound), x, bound)
+    return choose(pt.le(x, bound), bound, x)
 
 
 def smaller(x: Variable, bound: float) -> Variable:
-    """Return min(x, bound), elementwise; the slope at the bound is 0."""
+    """Return min(x, bound), elementwise; NaN is kept, and the slope at the bound is 0."""
     bound = pt.constant(np.asarray(bound, dtype=x.dtype))
-    return choose(pt.lt(x, bound), x, bound)
+    return choose(pt.ge(x, bound), bound, x)

@@ -1,4 +1,4 @@
-"""Numba forms of the Ops of log-densities: gamma, Tweedie series, choice. Importing registers them."""
+"""Numba forms of the Ops of log-densities: gamma, Tweedie, log-sum-exp, choice. Importing registers them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from pytensor.link.numba.dispatch.basic import (
 
 from reglm.ops import gamma
 from reglm.ops.choose import Choose
+from reglm.ops.logsumexp import LogSumExp
 from reglm.ops.tweedie import TweedieSeries
+from reglm.ops.ufuncs_gamma import STIRLING
 
 VERSION = 0
 
@@ -36,9 +38,7 @@ def digamma(x: float) -> float:
         total -= 1 / x
         x += 1
     z = 1 / (x * x)
-    tail = z * (
-        1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z * (1 / 132 - z * (691 / 32760 - z / 12)))))
-    )
+    tail = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z * (1 / 132 - z * (691 / 32760 - z / 12))))))
     return total + math.log(x) - 0.5 / x - tail
 
 
@@ -52,10 +52,37 @@ def trigamma(x: float) -> float:
         total += 1 / (x * x)
         x += 1
     z = 1 / (x * x)
-    tail = z * (
-        1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))))
-    )
+    tail = z * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6))))))
     return total + (1 + tail) / x + z / 2
+
+
+@numba_njit(error_model="numpy")
+def log_rising(y: float, r: float) -> float:
+    """Return ``log Gamma(r + y) - log Gamma(r) - y log r``; see the NumPy form for the two ranges."""
+    if r <= STIRLING:
+        return math.lgamma(r + y) - math.lgamma(r) - y * math.log(r)
+    end = r + y
+    return (end - 0.5) * math.log1p(y / r) - y + (1 / end - 1 / r) / 12 - (end**-3 - r**-3) / 360
+
+
+@numba_njit(error_model="numpy")
+def rising_slope(y: float, r: float) -> float:
+    """Return its derivative in r."""
+    if r <= STIRLING:
+        return digamma(r + y) - digamma(r) - y / r
+    end = r + y
+    correction = (end**-4 - r**-4) / 120 - (end**-2 - r**-2) / 12
+    return math.log1p(y / r) - y / r + 0.5 * y / (r * end) + correction
+
+
+@numba_njit(error_model="numpy")
+def rising_curvature(y: float, r: float) -> float:
+    """Return its second derivative in r."""
+    if r <= STIRLING:
+        return trigamma(r + y) - trigamma(r) + y / r**2
+    end = r + y
+    correction = (end**-3 - r**-3) / 6 - (end**-5 - r**-5) / 30
+    return y**2 / (r**2 * end) - 0.5 * y * (r + end) / (r * end) ** 2 + correction
 
 
 @numba_njit(error_model="numpy")
@@ -113,6 +140,9 @@ for _op_type, _form in {
     gamma.LogGamma: log_gamma,
     gamma.Digamma: digamma,
     gamma.Trigamma: trigamma,
+    gamma.LogRising: log_rising,
+    gamma.RisingSlope: rising_slope,
+    gamma.RisingCurvature: rising_curvature,
     Choose: choose,
 }.items():
     _register(_op_type, _form)
@@ -133,3 +163,19 @@ def _tweedie(op: TweedieSeries, node: Any = None, **kwargs: Any) -> Callable:
         return out[0], out[1], out[2], out[3], out[4], out[5]
 
     return tweedie
+
+
+@register_funcify_default_op_cache_key(LogSumExp)
+def _log_sum_exp(op: LogSumExp, node: Any = None, **kwargs: Any) -> Callable:
+    @numba_njit(error_model="numpy")
+    def log_sum_exp(eta: Any) -> Any:
+        out = np.empty((eta.shape[0], 1), eta.dtype)
+        for i in range(eta.shape[0]):
+            top = max(eta[i].max(), 0)
+            total = math.exp(-top)
+            for k in range(eta.shape[1]):
+                total += math.exp(eta[i, k] - top)
+            out[i, 0] = top + math.log(total)
+        return out
+
+    return log_sum_exp

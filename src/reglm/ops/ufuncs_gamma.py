@@ -1,14 +1,20 @@
-"""NumPy forms around the gamma function: trigamma, and the normalising series of the Tweedie density."""
+"""NumPy forms around the gamma function: trigamma, and the differences of log-gammas, the Tweedie series."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 Array = np.ndarray
+Function = Callable[[Array], Array]
 
 EXACT_WIDTH = 20.0
 """Standard deviation of the terms' index up to which every term is summed."""
+STIRLING = 1000.0
+"""Where Stirling's series takes over from differences of gamma functions."""
 BLOCK = 1_000_000
 """Terms held at once."""
 
@@ -16,6 +22,39 @@ BLOCK = 1_000_000
 def trigamma(x: Array) -> Array:
     """Return the second derivative of log Gamma, elementwise; any shape."""
     return special.zeta(2, x)
+
+
+def log_rising(y: Array, r: Array, xp: Any = np, log_gamma: Function = special.gammaln) -> Array:
+    """Return ``log Gamma(r + y) - log Gamma(r) - y log r``, elementwise; y and r broadcast.
+
+    Beyond r = `STIRLING`, where the difference of the first two loses digits, by Stirling's series, whose next
+    term is below 1e-18 there. The derivatives below likewise. `xp` is NumPy or JAX's copy of it.
+    """
+    near, far = xp.minimum(r, STIRLING), xp.maximum(r, STIRLING)
+    end = far + y
+    direct = log_gamma(near + y) - log_gamma(near) - y * xp.log(near)
+    correction = (1 / end - 1 / far) / 12 - (end**-3 - far**-3) / 360
+    return xp.where(r > STIRLING, (end - 0.5) * xp.log1p(y / far) - y + correction, direct)
+
+
+def rising_slope(y: Array, r: Array, xp: Any = np, digamma: Function = special.psi) -> Array:
+    """Return the derivative of `log_rising` in r."""
+    near, far = xp.minimum(r, STIRLING), xp.maximum(r, STIRLING)
+    end = far + y
+    direct = digamma(near + y) - digamma(near) - y / near
+    correction = (end**-4 - far**-4) / 120 - (end**-2 - far**-2) / 12
+    stirling = xp.log1p(y / far) - y / far + 0.5 * y / (far * end) + correction
+    return xp.where(r > STIRLING, stirling, direct)
+
+
+def rising_curvature(y: Array, r: Array, xp: Any = np, trigamma: Function = trigamma) -> Array:
+    """Return the second derivative of `log_rising` in r."""
+    near, far = xp.minimum(r, STIRLING), xp.maximum(r, STIRLING)
+    end = far + y
+    direct = trigamma(near + y) - trigamma(near) + y / near**2
+    correction = (end**-3 - far**-3) / 6 - (end**-5 - far**-5) / 30
+    stirling = y**2 / (far**2 * end) - 0.5 * y * (far + end) / (far * end) ** 2 + correction
+    return xp.where(r > STIRLING, stirling, direct)
 
 
 def tweedie_series(y: Array, phi: Array, p: float) -> Array:
