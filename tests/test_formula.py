@@ -239,3 +239,13 @@ def test_estimators_choose_between_columns_and_formula(data):
     assert estimator.n_features_in_ == 3
     with pytest.raises(ValueError, match="categorical='embedding' needs formula=None"):
         fit_design(data, None, formula="y ~ a", categorical="embedding", estimator=estimator)
+
+
+@pytest.mark.parametrize("mark", ["offset", "exposure"])
+def test_a_column_may_be_called_like_the_mark(mark):
+    frame = pd.DataFrame({"y": [1.0, 2.0, 3.0], "a": [0.0, 1.0, 5.0], mark: [1.0, 2.0, 4.0]})
+    for formula, options in ((f"y ~ a + {mark}({mark})", {}), ("y ~ a", {mark: mark})):
+        design, _ = FormulaDesign.fit(formula, frame, **options)
+        coded = design.transform(frame)
+        np.testing.assert_array_equal(getattr(coded, mark), frame[mark])
+        assert design.names_out == ["a"]

@@ -6,6 +6,7 @@ A term is the product of factors; what factors learn from the data (levels, mean
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -170,7 +171,7 @@ def materialize(
 
     spec = ModelSpec(
         formula=SimpleFormula(
-            [types.Term([types.Factor(e, eval_method=m) for e, m in term]) for term in terms]
+            [types.Term([types.Factor(_unmarked(e), eval_method=m) for e, m in term]) for term in terms]
         ),
         materializer="pandas",
         output="sparse" if is_sparse else "numpy",
@@ -184,7 +185,7 @@ def materialize(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error" if handle_unknown == "error" else "default", DataMismatchWarning)
         try:
-            found = spec.get_model_matrix(raw, context={"offset": _same, "exposure": _same})
+            found = spec.get_model_matrix(raw)
         except FormulaicError as error:
             raise ValueError(f"formula: {error}") from error
         except DataMismatchWarning as error:
@@ -197,9 +198,10 @@ def materialize(
     return matrix, names, _learnt(found.model_spec)
 
 
-def _same(values: Any) -> Any:
-    """``offset(x)`` and ``exposure(x)`` are marks; their value is x."""
-    return values
+def _unmarked(expression: str) -> str:
+    """Return x for ``offset(x)`` and ``exposure(x)``: a column of the data may have the name of the mark."""
+    marked = re.fullmatch(r"\s*(?:offset|exposure)\s*\((.*)\)\s*", expression, re.DOTALL)
+    return marked[1] if marked else expression
 
 
 def _check_finite(matrix: Any, names: Sequence[str]) -> None:
