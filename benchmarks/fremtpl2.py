@@ -144,7 +144,8 @@ def main() -> None:
         report(f"network, seed {member}", y, mu, train, time.perf_counter() - began, rows)
         total += mu
         if member:
-            report(f"mean of {member + 1}", y, total / (member + 1), train, sum(r["seconds"] for r in rows), rows)
+            spent = sum(r["seconds"] for r in rows if r["model"].startswith("network"))
+            report(f"mean of {member + 1}", y, total / (member + 1), train, spent, rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory {peak:.2f} GB")
     (HERE / "results").mkdir(exist_ok=True)
