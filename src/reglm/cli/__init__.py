@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
-import reglm
-from reglm.cli import demo, fit, predict
-
-DESCRIPTION = "Neural networks as recursive generalized linear models."
+from reglm.cli.arguments import parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
         try:
-            status: int = args.run(args)
+            status: int = import_module(args.module).run(args)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except Exception as error:  # whatever went wrong, the user of a command is owed a sentence
@@ -42,17 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             for said in dict.fromkeys(str(warning.message) for warning in caught):
                 print(f"reglm: warning: {_line(said)}", file=sys.stderr)
     return status
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser("reglm", description=DESCRIPTION)
-    top.add_argument("--version", action="version", version=f"reglm {reglm.__version__}")
-    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, fit, predict):
-        module.add_parser(commands)
-    return top
 
 
 def _fail(message: str, status: int) -> int:

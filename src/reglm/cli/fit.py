@@ -25,48 +25,12 @@ EFFECTS = (
 CLASSES = ("bernoulli", "multinomial", "ordinal")
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the subparsers of ``reglm``."""
-    parser = commands.add_parser(
-        "fit", help="fit a GLM or network to a table", description="Fit a GLM or a network to a table.",
-        epilog="Example: reglm fit claims.csv 'claims ~ age + C(region) + exposure(years)' --family poisson "
-        "--hidden 16,8 --alpha 1 --save claims.reglm --output claims.html",
-    )  # fmt: skip
-    add = parser.add_argument
-    add("data", help="CSV or parquet file")
-    add("formula", help="'y ~ a + C(b)'; offset(...) and exposure(...) may be terms of it")
-    add("--family", default="gaussian", help="response distribution (default: gaussian)")
-    add("--link", help="response link (default: the family's)")
-    add("--hidden", type=widths, default=(), metavar="16,8", help="hidden layers (default: none, a GLM)")
-    add("--activation", default="tanh", help="inverse link of the hidden layers (default: tanh)")
-    add("--skip", action="store_true", help="add the linear predictor of the inputs to the network")
-    add("--offset", metavar="COLUMN", help="column added to the linear predictor")
-    add("--exposure", metavar="COLUMN", help="column that multiplies the mean")
-    add("--alpha", type=float, default=0.0, help="L2 penalty (default: 0)")
-    add("--solver", default="auto", help="solver (default: auto)")
-    add("--restarts", type=int, default=1, metavar="N", help="random starts (default: 1)")
-    add("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
-    add("--sep", default=",", help="separator of a CSV file (default: comma)")
-    add("--save", metavar="PATH", help="file for the model; 'reglm predict' and reglm.load read it")
-    add("--output", metavar="PATH", help="file for an HTML report with figures")
-    parser.set_defaults(run=run)
-
-
-def widths(text: str) -> tuple[int, ...]:
-    """Read ``"16,8"``; an empty text or 0 means no hidden layer."""
-    try:
-        found = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        found = (-1,)
-    if min(found, default=0) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of widths like 16,8")
-    return tuple(k for k in found if k)
-
-
 def run(args: argparse.Namespace) -> int:
     """Fit, print the summary, write what was asked for."""
     frame = read(args.data, args.sep)
-    model = estimator(args).fit(frame)
+    model = estimator(args)
+    check_response(model, frame)
+    model.fit(frame)
     summary = model.summary()
     print(summary.as_text())
     if args.save:
@@ -95,6 +59,19 @@ def estimator(args: argparse.Namespace) -> Any:
     )
     options = {name: getattr(args, name) for name in same}
     return kind(**options, n_init=args.restarts, random_state=args.seed)
+
+
+def check_response(model: Any, frame: pd.DataFrame) -> None:
+    """Raise ValueError if the response is text and the family wants numbers."""
+    from pandas.api.types import is_numeric_dtype
+
+    name = model.formula.split("~")[0].strip()
+    if model.family in CLASSES or name not in frame or is_numeric_dtype(frame[name]):
+        return
+    raise ValueError(
+        f"the response {name!r} holds text, such as {frame[name].iloc[0]!r}, but family {model.family!r} needs "
+        f"numbers; for classes use --family {' or '.join(CLASSES)}."
+    )
 
 
 def report(model: Any, frame: pd.DataFrame, summary: Any, source: str) -> Document:

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the subparsers of ``reglm``."""
-    parser = commands.add_parser("predict", help="predict from a saved model for a new table")
-    parser.add_argument("model", help="file that 'reglm fit --save' or est.save wrote")
-    parser.add_argument("data", help="CSV or parquet file with the columns of the formula")
-    parser.add_argument("-o", "--output", help="CSV file to write; standard output by default")
-    parser.add_argument("--sep", default=",", help="separator of a CSV file (default: comma)")
-    parser.set_defaults(run=run)
-
-
 def run(args: argparse.Namespace) -> int:
     """Write the table with the predictions beside it."""
     model, frame = reglm.load(args.model), read(args.data, args.sep)
