@@ -20,13 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytensor
-import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.rewriting.basic import MergeOptimizer, SequentialGraphRewriter, in2out, node_rewriter
 from pytensor.graph.traversal import toposort
-from pytensor.scalar.basic import Second
-from pytensor.tensor.elemwise import Elemwise
+
+from reglm.ops.plain import PLAIN
 
 Array = np.ndarray
 
@@ -63,17 +61,6 @@ def check_backend(backend: str) -> str:
     return backend
 
 
-@node_rewriter([Elemwise])
-def fill_as_alloc(fgraph: Any, node: Any) -> list[Variable] | None:
-    """Write `fill`, for which NumPy has no ufunc, as an allocation."""
-    if not isinstance(node.op.scalar_op, Second):
-        return None
-    like, value = node.inputs
-    if not all(value.type.broadcastable):
-        return None
-    return [pt.alloc(pt.cast(value, node.outputs[0].dtype), *like.shape)]
-
-
 def _mode(backend: str) -> Mode:
     """Linker and rewrites of a backend; names are spelt out since FAST_RUN differs between PyTensor lines."""
     if backend == "numba":
@@ -87,9 +74,8 @@ def _mode(backend: str) -> Mode:
     if backend == "c":
         return Mode(linker="cvm", optimizer="fast_run")
     # The interpreter wants each node to be one NumPy call: no fusion, and none of the rewrites that
-    # introduce scalar operations without a NumPy form. `fill` is the one that gradients bring along.
-    plain = SequentialGraphRewriter(MergeOptimizer(), in2out(fill_as_alloc))
-    return Mode(linker="py", optimizer=plain)
+    # introduce scalar operations without a NumPy form.
+    return Mode(linker="py", optimizer=PLAIN)
 
 
 def _compile(graph: Graph, backend: str) -> Callable[..., list[Array]]:

@@ -16,6 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from reglm.compiling import Interpreted
 from reglm.families import Family, Mean
 from reglm.links import Link
+from reglm.ops.plain import plain
 from reglm.parameters import Array
 
 BLOCK_ROWS = 16_384
@@ -70,7 +71,7 @@ class Response:
             weights, phi = pt.tensor("weights", dtype=dtype, shape=(None, 1)), pt.scalar("phi", dtype=dtype)
             symbols = {key: pt.tensor(key, dtype=dtype, shape=(None,) * np.ndim(v)) for key, v in shape.items()}
             outputs = formula(Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols))
-            self._graphs[name, dtype] = Interpreted([y, eta, weights, phi, *symbols.values()], outputs)
+            self._graphs[name, dtype] = Interpreted(*plain([y, eta, weights, phi, *symbols.values()], outputs))
         return self._graphs[name, dtype]
 
     def _run(
