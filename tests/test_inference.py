@@ -382,3 +382,17 @@ def test_skip_terms_of_embedded_columns_are_named_by_column_and_level():
     assert results(fit).names == ["Intercept", "hidden1[1]", *numbered]
     named = replace(fit, details=fit.details | {"levels": {"region": ["s", "n", "w"]}})
     assert results(named).names[2:5] == ["skip: region[s]", "skip: region[n]", "skip: region[w]"]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # separation is warned about by fit
+def test_perfect_fits_have_no_wald_table():
+    refused(RecursiveGLMClassifier().fit(X, X["a"] > 0).fit_, "no finite estimates")
+    found = results(RecursiveGLMRegressor().fit(X, 1 + 2 * X["a"]).fit_)
+    assert "dispersion is zero" in found.refusal
+    assert "no degrees of freedom" in results(RecursiveGLMRegressor().fit(X[:3], REAL[:3]).fit_).refusal
+
+
+def test_shape_parameters_at_the_edge_are_pointed_out():
+    even = np.tile([1.0, 2.0], N // 2)  # less dispersed than Poisson
+    model = RecursiveGLMRegressor(family="negative_binomial").fit(X, even)
+    assert any("alpha has run to the edge of its range" in note for note in model.inference().notes)

@@ -27,6 +27,8 @@ from reglm.response import has_information
 FACTORS = {"expected": expected_factor, "observed": observed_factor}
 MOST_WORK = 5e9
 """Rows times parameters squared up to which an observed information is computed unasked: a minute."""
+EDGES = {"log_alpha": (-10.0, np.inf), "log_df": (-np.inf, 7.0), "logit_power": (-7.0, 7.0)}
+"""Shape parameters beyond which a family turns into its limit: Poisson, Gaussian, the ends of Tweedie's range."""
 FAR_FROM_OPTIMUM = 0.05
 """Standard errors to the optimum from which the score counts as not near zero."""
 
@@ -118,7 +120,9 @@ def estimate(fit: Fit, kind: str | None = None) -> Covariance:
         return Covariance(kind, None, aliased, theta, refusal, notes)
     matrix = np.full((len(theta),) * 2, np.nan)
     matrix[np.ix_(kept, kept)] = fit.dispersion * factor @ factor.T
-    return Covariance(kind, matrix, aliased, theta, "", notes + _score_notes(exact, data, kept, factor))
+    return Covariance(
+        kind, matrix, aliased, theta, "", [*notes, *_edge_notes(fit), *_score_notes(exact, data, kept, factor)]
+    )
 
 
 def _checked(fit: Fit, kind: str | None) -> str:
@@ -144,6 +148,12 @@ def not_stationary(fit: Fit) -> str:
         return "dropout was on, so the estimates do not maximise the likelihood of the network that predicts."
     if not fit.at_optimum:
         return f"{fit.solver} was not run to the optimum (mini-batches or early stopping)."
+    if fit.details.get("status") == "diverging":
+        return "the model fits the data perfectly and has no finite estimates."
+    if "n <= P" in fit.dispersion_method:
+        return f"{fit.n_rows} rows leave no degrees of freedom to estimate the dispersion from."
+    if not fit.dispersion > 0:
+        return "the model fits without error: its dispersion is zero."
     return ""
 
 
@@ -173,6 +183,14 @@ def _rank_notes(fit: Fit, kept: Array) -> list[str]:
         f"The design has rank {len(kept)} of {len(fit.theta)}: coefficients shown as nan are determined by "
         "those before them and count as zero."
     ]
+
+
+def _edge_notes(fit: Fit) -> list[str]:
+    """Name shape parameters that have run to the edge of their range."""
+    shape = fit.likelihood.shape(fit.theta)
+    ends = {name: float(shape[name]) for name in EDGES if name in shape}
+    gone = [name.split("_")[1] for name, value in ends.items() if not EDGES[name][0] < value < EDGES[name][1]]
+    return [f"{name} has run to the edge of its range, where its standard error means nothing." for name in gone]
 
 
 def distance_to_optimum(fit: Fit, data: Data, kept: Array, factor: Array) -> float:

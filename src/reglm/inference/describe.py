@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reglm.inference.tables import number
 from reglm.layers import Dense, Dropout, Layer, Parallel
 from reglm.network import Network
 from reglm.record import Fit
@@ -38,6 +39,13 @@ def method_name(fit: Fit) -> str:
     """Name the method by which the dispersion was had, as it is written."""
     method = fit.dispersion_method
     return "ML" if method == "ml" else method.replace("pearson", "Pearson")
+
+
+def dispersion_name(fit: Fit) -> str:
+    """Dispersion and where it comes from."""
+    if "log_phi" in fit.likelihood.shape(fit.theta):
+        return "phi, see table"
+    return f"{number(fit.dispersion)} ({method_name(fit)})"
 
 
 def likelihood_note(fit: Fit) -> str:

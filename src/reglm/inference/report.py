@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reglm.inference.describe import fit_notes, method_name, network_name, restarts_at_best
+from reglm.inference.describe import dispersion_name, fit_notes, network_name, restarts_at_best
 from reglm.inference.tables import Summary, number
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _measures(results: Results) -> list[tuple[str, str]]:
         ("Deviance", number(results.deviance)),
         ("Pearson chi2", number(results.pearson_chi2)),
         ("D2", f"{results.d2:.4f}"),
-        ("Dispersion", f"{number(fit.dispersion)} ({method_name(fit)})"),
+        ("Dispersion", dispersion_name(fit)),
     ]
 
 
