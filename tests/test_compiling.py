@@ -7,8 +7,9 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from network_cases import ROWS, X, make
+from pytensor.link.c.op import COp
 
-from reglm import compiling, ops
+from reglm import compiling, links, ops
 from reglm.compiling import Graph, Interpreted, count_compilations, evaluate, function
 from reglm.network import multilayer
 
@@ -165,6 +166,18 @@ def test_predictions_compile_nothing(fresh):
             lik.response.mean(lik.eta(theta, X, data.offset))
         lik.working(theta, data)
     assert count(counted) == {}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, link in links.REGISTRY.items() if "activation" in link.roles))
+def test_interpreting_needs_no_compiler(name, fresh, monkeypatch):
+    def refuse(self, node, *rest):
+        raise AssertionError(f"{node} is compiled")
+
+    monkeypatch.setattr(COp, "make_c_thunk", refuse)
+    lik, theta, data = make(multilayer((3,), (name,), 5, 1))
+    lik.value_grad(theta, data)
+    lik.taps(theta, data, np.ones((1, 1)))
+    lik.response.mean(lik.eta(theta, X))
 
 
 def test_threads_may_share_a_program():
