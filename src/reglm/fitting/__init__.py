@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from reglm.fitting.finish import goodness, on_balance, refit_output
-from reglm.fitting.intercept import fit_intercept
+from reglm.fitting.intercept import fit_intercept, rough_intercept
 from reglm.fitting.rescale import Scaling, scaling
 from reglm.fitting.search import Found, score_linear, search, starts
 from reglm.fitting.separation import watch
@@ -41,7 +41,9 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     penalty, l1 = likelihood.layout.penalties(settings.alpha), settings.l1 * indicator
     shape = likelihood.shape(likelihood.layout.start(np.random.default_rng(0)))
     null = fit_intercept(likelihood.response, data.y, data.weights, data.offset, shape)
-    found, theta, scale = _estimate(likelihood, data, settings, solver, penalty, l1, null.value)
+    # A first batch may hold a single class, whose own intercept is infinite.
+    start = rough_intercept(likelihood.response, data.y, data.weights, data.offset) if settings.partial else null.value
+    found, theta, scale = _estimate(likelihood, data, settings, solver, penalty, l1, start)
     likelihood.buffers.update(likelihood.batch_moments(theta, data))
     result = found.result
     balanced = can_balance and not settings.partial and result.status != "diverging"

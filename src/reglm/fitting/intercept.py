@@ -45,6 +45,12 @@ def starting_eta(response: Response, y: Array, K: int) -> Array:
     return transform(response.link, mu)
 
 
+def rough_intercept(response: Response, y: Array, weights: Array, offset: Array) -> Array:
+    """Intercepts (K,) in the right region, finite even where all rows are of one class."""
+    share = weights / weights.sum()
+    return (share * (starting_eta(response, y, offset.shape[1]) - offset)).sum(axis=0)
+
+
 def fit_intercept(
     response: Response, y: Array, weights: Array, offset: Array, shape: Mapping[str, Array],
     start: Array | None = None,
@@ -64,8 +70,7 @@ def fit_intercept(
     Intercept
     """
     if start is None:
-        share = weights / weights.sum()
-        start = (share * (starting_eta(response, y, offset.shape[1]) - offset)).sum(axis=0)
+        start = rough_intercept(response, y, weights, offset)
     b = np.asarray(start, dtype=float)
 
     def at(b: Array) -> Working:
