@@ -119,9 +119,7 @@ class GaussNewton:
         seeds = np.eye(likelihood.network.outputs())[:, None, :]
         first, *others = (likelihood.taps(theta, data, seed) for seed in seeds)
         # h is the same for every output: one copy of it, with the deltas of all outputs beside it
-        self.taps = [
-            (tap, h, [delta, *(other[i][2] for other in others)]) for i, (tap, h, delta) in enumerate(first)
-        ]
+        self.taps = [(tap, h, [delta, *(other[i][2] for other in others)]) for i, (tap, h, delta) in enumerate(first)]
 
     def forward(self, v: Array) -> Array:
         """``J v`` (n, K): ``sum_s delta_is . (h_is V + v_b)``."""

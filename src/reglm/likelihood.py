@@ -75,18 +75,25 @@ class Likelihood:
     family : Family
     link : Link
         Of the response.
-    outputs : int
-        Columns of y that the family sees.
     dtype : {"float64", "float32"}
     backend : str
     is_sparse : bool
         Whether X comes as CSR.
+    shape_specs : sequence of Spec
+        Parameters of the family that are estimated along: the last entries of theta.
     """
 
     def __init__(
-        self, network: Network, family: Family, link: Link, *, dtype: str = "float64", backend: str = "auto",
-        is_sparse: bool = False, shape_specs: Sequence[Spec] = (),
-    ) -> None:  # fmt: skip
+        self,
+        network: Network,
+        family: Family,
+        link: Link,
+        *,
+        dtype: str = "float64",
+        backend: str = "auto",
+        is_sparse: bool = False,
+        shape_specs: Sequence[Spec] = (),
+    ) -> None:
         self.network = network
         self.family = family
         self.link = link
@@ -104,8 +111,7 @@ class Likelihood:
         # Programs stay behind, to be found again by their structure.
         return self.__dict__ | {"_programs": {}}
 
-    # -- building graphs
-    # ------------------------------------------------------------------------------------------
+    # -- building graphs --------------------------------------------------------------------------------
 
     def _cast(self, array: Array) -> Array:
         """Make floats the model's dtype; everything C-contiguous."""
@@ -138,7 +144,7 @@ class Likelihood:
     def shape(self, theta: Array) -> dict[str, Array]:
         """Shape parameters of the family at theta, by their own names."""
         views = self.layout.views(theta)
-        return {spec.name.removeprefix("family."): views[spec.name] for spec in self.shape_specs}
+        return {spec.name: views[spec.name] for spec in self.shape_specs}
 
     def working(self, theta: Array, data: Data, *, observed: bool = False) -> Working:
         """Objective, score and information about eta at theta."""
@@ -153,7 +159,7 @@ class Likelihood:
 
     def _shape(self, s: Symbols) -> dict[str, TensorVariable]:
         """Shape parameters of the family by their own names."""
-        return {spec.name.removeprefix("family."): s.parameters[spec.name] for spec in self.shape_specs}
+        return {spec.name: s.parameters[spec.name] for spec in self.shape_specs}
 
     def _objective(self, s: Symbols) -> TensorVariable:
         return -self.family.objective(s.y, Mean(self.link, s.eta), s.weights, **self._shape(s)).sum()
@@ -169,8 +175,7 @@ class Likelihood:
             self._programs[name] = function(build, self._key(name), self.backend)
         return self._programs[name]
 
-    # -- running them
-    # ---------------------------------------------------------------------------------------------
+    # -- running them -----------------------------------------------------------------------------------
 
     def arguments(self, theta: Array, data: Data, noise: Sequence[Array] = ()) -> list[Array]:
         """Arrays in the order of `Symbols.inputs`."""
