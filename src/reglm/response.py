@@ -17,6 +17,7 @@ from reglm.compiling import Interpreted
 from reglm.families import Family, Mean
 from reglm.links import Link
 from reglm.ops.plain import plain
+from reglm.optimize.threads import map_rows
 from reglm.parameters import Array
 
 BLOCK_ROWS = 16_384
@@ -90,11 +91,13 @@ class Response:
         y = np.zeros((n, 1), dtype) if y is None else y.astype(dtype, copy=False)
         weights = np.ones((n, 1), dtype) if weights is None else weights.astype(dtype, copy=False)
         rest = [np.asarray(phi, dtype), *(np.asarray(value, dtype) for value in shape.values())]
-        parts = []
-        for start in range(0, max(n, 1), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            parts.append(evaluate(y[rows], eta[rows], weights[rows], *rest))
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+        def part(start: int, stop: int) -> list[list[Array]]:
+            blocks = (slice(i, min(i + BLOCK_ROWS, stop)) for i in range(start, max(stop, 1), BLOCK_ROWS))
+            return [evaluate(y[rows], eta[rows], weights[rows], *rest) for rows in blocks]
+
+        parts = [block for blocks in map_rows(part, n, 2 * BLOCK_ROWS) for block in blocks]
+        return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
 
     def mean(self, eta: Array, shape: Shape | None = None) -> Array:
         """Return the expected response at eta (n, K): what predictions are."""
@@ -167,15 +170,15 @@ class Response:
             if information is None:
                 information = self.family.curvature(i.y, i.mean, **i.shape)
             kernel = self.family.objective(i.y, i.mean, i.weights, **i.shape).sum(axis=1)
-            return [kernel, self.family.score(i.y, i.mean, **i.shape), information]
+            score = i.weights * self.family.score(i.y, i.mean, **i.shape)
+            return [kernel, score, (i.weights if information.ndim == 2 else i.weights[:, :, None]) * information]
 
         name = "observed" if observed else "working"
         kernel, score, information = self._run(name, formula, shape, eta, y, weights)
-        weights = weights.astype(eta.dtype, copy=False)
-        score = weights * score
         if information.ndim == 2:
-            information = information[:, :, None] * np.eye(eta.shape[1], dtype=eta.dtype)
-        return Working(-float(kernel.sum()), score, weights[:, :, None] * information)
+            K = eta.shape[1]
+            information = information[:, :, None] * np.eye(K, dtype=eta.dtype) if K > 1 else information[:, :, None]
+        return Working(-float(kernel.sum()), score, information)
 
 
 def has_information(family: Family) -> bool:
