@@ -166,9 +166,9 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"layers={self.layers!r} must hold layers of reglm.layers, got {layer!r}.")
             for part in inner_layers(layer):
                 if isinstance(part, Dense):
-                    refuse_threshold("layers", part.activation)
+                    refuse_threshold(f"layers: activation={part.activation!r}", part.activation)
                 elif isinstance(part, Activation):
-                    refuse_threshold("layers", part.name)
+                    refuse_threshold(f"layers: name={part.name!r}", part.name)
 
     def _given_layers(self) -> list[Layer]:
         return [*(self.layers or ()), *([self.skip] if isinstance(self.skip, Layer) else [])]

@@ -45,11 +45,14 @@ def check_weights(sample_weight: Any, n: int, dtype: str) -> Array:
     return w.astype(dtype)[:, None]
 
 
-def _column(values: Any, name: str, n: int) -> Array:
+def _column(values: Any, name: str, n: int, K: int) -> Array:
     found = check_array(values, ensure_2d=False, dtype="float64", input_name=name)
     if found.shape[:1] != (n,):
         raise ValueError(f"{name} has {found.shape[0] if found.ndim else 1} values for {n} rows; give one a row.")
-    return found.reshape(n, -1)
+    found = found.reshape(n, -1)
+    if found.shape[1] not in (1, K):
+        raise ValueError(f"{name} has {found.shape[1]} columns for {K} linear predictor(s); give one column, or one each.")
+    return found
 
 
 def total_offset(
@@ -77,13 +80,13 @@ def total_offset(
         return None
     total = np.zeros((n, K))
     if offset is not None:
-        total = total + _column(offset, "offset", n)
+        total = total + _column(offset, "offset", n, K)
     if exposure is not None:
         if link.name != "log":
             raise ValueError(
                 f"exposure multiplies the mean, so it needs link='log', got link={link.name!r}; use offset."
             )
-        e = _column(exposure, "exposure", n)
+        e = _column(exposure, "exposure", n, K)
         if np.any(e <= 0):
             raise ValueError(f"exposure must be positive, got {e.min():g} in row {int(e.argmin())}.")
         total = total + np.log(e)

@@ -19,6 +19,7 @@ CHOICES = {
     "handle_unknown": ("error", "reference"),
     "backend": BACKENDS,
 }
+FLAGS = ("hidden_bias", "output_bias", "nesterov", "early_stopping", "freq_weights", "warm_start")
 DISPERSIONS = ("auto", "pearson", "deviance", "ml")
 
 
@@ -134,6 +135,13 @@ class Options:
         for name in ("n_init", "batch_size", "n_iter_no_change", "embedding_dim"):
             _require(name, getattr(self, name), _whole(getattr(self, name)), "an integer >= 1")
         _require("max_iter", self.max_iter, self.max_iter is None or _whole(self.max_iter), "an integer >= 1, or None")
+        for name in FLAGS:
+            _require(name, getattr(self, name), isinstance(getattr(self, name), (bool, np.bool_)), "True or False")
+        _require("verbose", self.verbose, isinstance(self.verbose, Integral) and self.verbose >= 0, "an integer >= 0")
+        _require("n_jobs", self.n_jobs, self.n_jobs is None or isinstance(self.n_jobs, Integral), "an integer or None")
+        _require("skip", self.skip, isinstance(self.skip, (bool, Layer)), "True, False or a layer of reglm.layers")
+        known = self.layers is None or isinstance(self.layers, Sequence)
+        _require("layers", self.layers, known, "a sequence of layers of reglm.layers, or None")
         for name, known in CHOICES.items():
             value = getattr(self, name)
             _require(name, value, isinstance(value, str) and value in known, f"one of {list(known)}")
@@ -156,13 +164,13 @@ class Options:
     def _activations(self, layers: int) -> tuple[str, ...]:
         """One activation a hidden layer; refuses those without a gradient."""
         given = self.activation
-        names = (given,) * layers if isinstance(given, str) else tuple(given)
+        names = (given,) * layers if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
         if len(names) != layers:
             raise ValueError(
                 f"activation={given!r} has {len(names)} names for {layers} hidden layers; give one or as many."
             )
         for name in names:
-            refuse_threshold("activation", name)
+            refuse_threshold(f"activation={name!r}", name)
         return names
 
     def _coding(self) -> str:
@@ -180,13 +188,14 @@ class Options:
             return int(state.randint(2**31))
         if state is None:
             return int(np.random.SeedSequence().generate_state(1, "uint64")[0] >> np.uint64(1))
+        _require("random_state", state, isinstance(state, Integral) and state >= 0, "an integer >= 0, a Generator or None")
         return int(state)
 
 
-def refuse_threshold(argument: str, activation: str | links.Link) -> None:
-    """Raise ValueError for an activation without a gradient."""
+def refuse_threshold(given: str, activation: str | links.Link) -> None:
+    """Raise ValueError for an activation without a gradient; `given` is how the user wrote it."""
     if not links.get(activation).differentiable:
         raise ValueError(
-            f"{argument}: activation {activation!r} has no gradient, so no solver here can train it; "
+            f"{given} has no gradient, so no solver here can train it; "
             "use 'sigmoid' or 'tanh', which approach it as their weights grow."
         )

@@ -245,7 +245,8 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         weights = check_weights(sample_weight, len(y), "float64")
         deviance = float((weights * likelihood.response.unit_deviance(y, eta, shape)).sum())
         null = fit_intercept(likelihood.response, y, weights, np.zeros_like(eta) if shift is None else shift, shape)
-        return 1.0 - deviance / null.deviance if null.deviance > 0 else float(deviance <= 0)
+        rounding = float(weights.sum()) * (16.0 * np.finfo(eta.dtype).eps * np.abs(y).max()) ** 2
+        return 1.0 - deviance / null.deviance if null.deviance > rounding else float(deviance <= rounding)
 
     def _new_response(self, y: Any, n: int) -> Array:
         found = response_matrix(y, n)

@@ -41,6 +41,7 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     penalty, l1 = likelihood.layout.penalties(settings.alpha), settings.l1 * indicator
     shape = likelihood.shape(likelihood.layout.start(np.random.default_rng(0)))
     null = fit_intercept(likelihood.response, data.y, data.weights, data.offset, shape)
+    _check_offset(likelihood, data, null.deviance)
     # A first batch may hold a single class, whose own intercept is infinite.
     start = rough_intercept(likelihood.response, data.y, data.weights, data.offset) if settings.partial else null.value
     found, theta, scale = _estimate(likelihood, data, settings, solver, penalty, l1, start)
@@ -93,6 +94,17 @@ def _estimate(
     )  # fmt: skip
     perfection.name(found.result)
     return found, scale.to_raw(found.result.theta), scale
+
+
+def _check_offset(likelihood: Likelihood, data: Data, null_deviance: float) -> None:
+    """Raise ValueError where offsets leave no finite mean to start from."""
+    low, high = float(data.offset.min()), float(data.offset.max())
+    if np.isfinite(null_deviance) or low == high:
+        return
+    raise ValueError(
+        f"offset ranges from {low:g} to {high:g}: under link {likelihood.link.name!r} the mean of some rows overflows at "
+        "an intercept that suits the others. Offsets are added to the linear predictor; pass an exposure as exposure=."
+    )
 
 
 def _balances(likelihood: Likelihood, settings: Settings) -> bool:

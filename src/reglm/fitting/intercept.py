@@ -46,9 +46,13 @@ def starting_eta(response: Response, y: Array, K: int) -> Array:
 
 
 def rough_intercept(response: Response, y: Array, weights: Array, offset: Array) -> Array:
-    """Intercepts (K,) in the right region, finite even where all rows are of one class."""
-    share = weights / weights.sum()
-    return (share * (starting_eta(response, y, offset.shape[1]) - offset)).sum(axis=0)
+    """Intercepts (K,) in the right region, finite even where all rows are zero or of one class."""
+    target = starting_eta(response, y, offset.shape[1])
+    target = np.where(np.isfinite(target), target, 0.0) - offset
+    mean = (weights / weights.sum() * target).sum(axis=0)
+    if np.ptp(offset) == 0.0 or np.isfinite(response.working(y, offset + mean, weights).objective):
+        return mean
+    return np.median(target, axis=0)  # a few offsets far from the others
 
 
 def fit_intercept(
@@ -80,6 +84,8 @@ def fit_intercept(
     step, decrement = scoring_step(now)
     precision = float(np.sqrt(np.finfo(offset.dtype).eps))
     for _ in range(MAX_ITERATIONS):
+        if not np.isfinite(decrement):
+            break
         # Near the optimum the objective drowns in rounding; there a step is good if it shrinks the next one.
         near = decrement <= precision * abs(now.objective)
         found = (b + step, at(b + step)) if near else lower(at, b, step, now.objective)
@@ -96,6 +102,8 @@ def fit_intercept(
 def scoring_step(now: Working) -> tuple[Array, float]:
     """Scoring step (K,) of the intercepts and its decrement; negative curvature counts by its size."""
     gradient, information = now.score.sum(axis=0).astype(float), now.information.sum(axis=0).astype(float)
+    if not (np.isfinite(gradient).all() and np.isfinite(information).all()):
+        return np.zeros_like(gradient), float("nan")
     values, vectors = np.linalg.eigh(information)
     sizes = np.abs(values)
     along = np.divide(vectors.T @ gradient, sizes, out=np.zeros_like(gradient), where=sizes > FLAT * sizes.max())

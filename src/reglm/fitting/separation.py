@@ -18,6 +18,9 @@ from reglm.parameters import Array
 PERFECT = 1e-6
 """Share of the null deviance, and deviance per unit weight, that count as none."""
 
+CONSTANT = 1e-9
+"""Null deviance per unit weight below which the response itself is constant at the edge of its range."""
+
 Callback = Callable[[int, float, Array], bool | None]
 
 
@@ -47,8 +50,9 @@ class Watch:
         if result.value <= self.lowest:
             result.status = "diverging"
             result.message = (
-                "the model fits the data perfectly, so its linear predictors grow without end (classes or counts are "
-                "separated by the columns of X); add a penalty alpha or leave out the columns responsible"
+                "the model fits the data perfectly: it has as many parameters as rows, or the columns of X separate the "
+                "classes (or counts of zero), whose linear predictors then grow without end; add a penalty alpha or "
+                "leave out the columns responsible"
             )
 
 
@@ -69,5 +73,7 @@ def watch(likelihood: Likelihood, data: Data, null: Array, callback: Callback | 
     response, eta = likelihood.response, data.offset + null.astype(data.offset.dtype)
     objective = response.working(data.y, eta, data.weights).objective
     deviance = float((data.weights * response.unit_deviance(data.y, eta)).sum())
-    lowest = objective - deviance / 2.0 + PERFECT / 2.0 * min(deviance, float(data.weights.sum()))
+    weight = float(data.weights.sum())
+    least = PERFECT * (min(deviance, weight) if deviance > CONSTANT * weight else weight)
+    lowest = objective - deviance / 2.0 + least / 2.0
     return Watch(lowest if np.isfinite(lowest) else -np.inf, callback)

@@ -24,6 +24,10 @@ LinkRows = Callable[[Array], tuple[float, Array, Array]]
 CONDITION_LIMIT = 1e7
 MAX_HALVINGS = 30
 GROWING = 1e-3
+HOPELESS = 1e-6
+"""Decrement (relative) below which a linear predictor that still moves is taken to move for ever."""
+LASTING = 5
+"""Steps for which it must have done so."""
 
 
 @dataclass
@@ -215,6 +219,7 @@ def iterate(
     eps = float(np.finfo(model.X.dtype).eps)
     start = abs(point.objective)
     decrements: list[float] = []
+    moves: list[float] = []
     for result.n_iter in range(1, max_iter + 1):
         delta, decrement = model.step(point)
         size = max(abs(point.objective), eps * start, np.finfo(float).tiny)
@@ -229,7 +234,9 @@ def iterate(
             result.status = "converged" if floor else "stalled"
             result.message = "no further decrease beyond rounding" if floor else "step-halving found no lower objective"
             return point
+        moves.append(float(np.max(np.abs(new.eta - point.eta), initial=0.0)))
         growing = (small or vanished) and (model.sits_out or relative_move(point.eta, new.eta) > GROWING)
+        growing = growing or unbounded(decrements, moves)
         point = new
         result.theta, result.value = point.beta, point.objective
         result.history["objective"].append(point.objective)
@@ -271,6 +278,14 @@ def remaining(decrements: list[float]) -> float:
         return last
     superlinear = len(decrements) > 2 and ratio < 0.1 * decrements[-2] / decrements[-3]
     return last * ratio**2 if superlinear else last * ratio / (1.0 - ratio)
+
+
+def unbounded(decrements: list[float], moves: list[float]) -> bool:
+    """Whether the decrement falls while the linear predictor keeps moving as far as before: its optimum is infinite."""
+    if len(moves) <= LASTING or decrements[-1] > HOPELESS:
+        return False
+    fall, move = np.array(decrements[-LASTING - 1 :]), np.array(moves[-LASTING - 1 :])
+    return bool(np.all(fall[1:] < 0.8 * fall[:-1]) and np.all(move[1:] > 0.9 * move[:-1]))
 
 
 def relative_move(old: Array, new: Array) -> float:
