@@ -14,9 +14,11 @@ import gzip
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 from common import DATA, GFLOPS, available, save, table
+from threadpoolctl import threadpool_limits
 
 N, P, UNITS, CLASSES, BATCH = 20_000, 784, 100, 10, 200
 OPERATIONS = N * (2 * 3 * UNITS * CLASSES + 2 * 2 * P * UNITS)
@@ -61,7 +63,6 @@ def torch(X: np.ndarray, y: np.ndarray, epochs: int) -> float:
     """The same of PyTorch on two threads, batches gathered by a permutation of an array in memory."""
     import torch
 
-    torch.set_num_threads(2)
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(P, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, CLASSES))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
@@ -89,9 +90,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     X, y = data()
     programs = {"reglm": ours, "scikit-learn": sklearn} | ({"torch": torch} if available("torch") else {})
+    if "torch" in programs:
+        import_module("torch").set_num_threads(options.threads)
+    threadpool_limits(options.threads)
     short, long = 2, 2 + options.epochs
     taken: dict[str, list[np.ndarray]] = {name: [] for name in programs}
     starts, accuracy = dict.fromkeys(programs, 0.0), dict.fromkeys(programs, 0.0)
@@ -107,10 +112,11 @@ def main() -> None:
     for name, (wall, cpu) in best.items():
         rate = OPERATIONS / wall / 1e9
         share = rate / GFLOPS["float32"]
-        rows.append([name, wall, cpu, wall / own[0], cpu / own[1], rate, share, starts[name], accuracy[name]])
-    head = ["", "wall s", "CPU s", "wall/ours", "CPU/ours", "GFLOP/s", "of roofline", f"first fit s ({long} epochs)", "accuracy"]
+        figures = [wall, cpu, wall / own[0], cpu / own[1], rate, share, starts[name], accuracy[name]]
+        rows.append([name, *map(float, figures)])
+    head = ["", "wall s", "CPU s", "wall/ours", "CPU/ours", "GFLOP/s", "of roofline", f"first {long} s", "accuracy"]
     table(f"Adam epoch, {N} x {P}, {UNITS} ReLU, {CLASSES} classes, batch {BATCH}, float32", head, rows)
-    save(__file__, [dict(zip(head, map(lambda v: v if isinstance(v, str) else float(v), row), strict=True)) for row in rows])
+    save(__file__, [dict(zip(head, row, strict=True)) for row in rows])
 
 
 if __name__ == "__main__":

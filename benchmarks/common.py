@@ -85,8 +85,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     widths = [max(len(line[j]) for line in [columns, *cells]) for j in range(len(columns))]
     print(f"\n{title}")
     for line in [columns, *cells]:
-        first, *others = (text.ljust(w) if j == 0 else text.rjust(w) for j, (text, w) in enumerate(zip(line, widths)))
-        print("  ".join([first, *others]))
+        padded = [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
+        print("  ".join([line[0].ljust(widths[0]), *padded]))
 
 
 def save(script: str, figures: Any) -> None:

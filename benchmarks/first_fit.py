@@ -20,7 +20,9 @@ CASES = {
     "fit, poisson": "reglm.RecursiveGLMRegressor((10,), family='poisson', random_state=0).fit(X, counts)",
     "fit, classes": "reglm.RecursiveGLMClassifier((10,), random_state=0).fit(X, y > 0)",
     "fit, GLM": "reglm.RecursiveGLMRegressor(family='poisson').fit(X, counts)",
-    "fit, numba": "reglm.RecursiveGLMRegressor((10,), family='poisson', backend='numba', random_state=0).fit(X, counts)",
+    "fit, numba": (
+        "reglm.RecursiveGLMRegressor((10,), family='poisson', backend='numba', random_state=0).fit(X, counts)"
+    ),
 }
 PEERS = {
     "scikit-learn, import": "import sklearn.neural_network",
@@ -46,7 +48,8 @@ def script(code: str, is_ours: bool) -> str:
     if "X" in code:
         lines.append("X, y, counts = data()\n")
     if is_ours:
-        lines.append("from reglm.compiling import count_compilations; count = count_compilations(); n = count.__enter__()\n")
+        lines.append("from reglm.compiling import count_compilations\n")
+        lines.append("count = count_compilations(); n = count.__enter__()\n")
     lines.append(code + "\n")
     lines.append("b, d = time.perf_counter() - a, time.process_time() - c\n")
     if is_ours:

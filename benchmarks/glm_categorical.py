@@ -46,7 +46,8 @@ def embedded(frame: pd.DataFrame, y: np.ndarray) -> np.ndarray:
     from reglm import RecursiveGLMRegressor, layers
 
     names = [name for name in frame if name.startswith("c")]
-    effects = layers.Parallel((layers.Embedding(tuple(names), 1, pool=True, alpha=ALPHA), layers.Select(tuple(range(NUMERIC)))))
+    effects = layers.Embedding(tuple(names), 1, pool=True, alpha=ALPHA)
+    effects = layers.Parallel((effects, layers.Select(tuple(range(NUMERIC)))))
     model = RecursiveGLMRegressor(family="poisson", layers=[effects], alpha=ALPHA).fit(frame, y)
     return model.predict(frame)
 

@@ -92,18 +92,18 @@ def main() -> None:
     options = parser.parse_args()
     X, y = data()
     ours(X, y, 99, np.inf)  # imports and thread pools
-    head = ["seed", "sklearn s", "CPU s", "objective", "iterations", "reglm s", "CPU s ", "objective ", "starts", "wall ratio", "CPU ratio"]
+    head = ["seed", "sklearn s", "CPU s", "objective", "iterations"]
+    head += ["reglm s", "CPU s ", "objective ", "starts", "wall ratio", "CPU ratio"]
     rows = []
     for seed in range(options.seeds):
         theirs = peer(X, y, seed)
         mine = ours(X, y, seed, theirs[2])
-        rows.append([
-            str(seed), theirs[0], theirs[1], f"{theirs[2]:.6f}", str(theirs[3]), mine[0], mine[1], f"{mine[2]:.6f}", str(mine[3]),
-            theirs[0] / mine[0], theirs[1] / mine[1],
-        ])  # fmt: skip
+        cells = [[wall, cpu, f"{value:.6f}", str(count)] for wall, cpu, value, count in (theirs, mine)]
+        rows.append([str(seed), *cells[0], *cells[1], theirs[0] / mine[0], theirs[1] / mine[1]])
     totals = [sum(row[j] for row in rows) for j in (1, 2, 5, 6)]
     rows.append(["all", *totals[:2], "", "", *totals[2:], "", "", totals[0] / totals[2], totals[1] / totals[3]])
-    table(f"randhie, {len(y)} x {X.shape[1]}, {UNITS} tanh units, alpha {ALPHA:g}: to scikit-learn's objective", head, rows)
+    title = f"randhie, {len(y)} x {X.shape[1]}, {UNITS} tanh units, alpha {ALPHA:g}: to scikit-learn's objective"
+    table(title, head, rows)
     save(__file__, [dict(zip(head, row, strict=True)) for row in rows])
 
 
