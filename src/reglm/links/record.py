@@ -80,18 +80,18 @@ class Link:
     """
 
     name: str
-    inverse: Unary = field(compare=False)
-    forward: Unary | None = field(default=None, compare=False)
+    inverse: Unary = field(compare=False, repr=False)
+    forward: Unary | None = field(default=None, compare=False, repr=False)
     log_inverse: Unary | None = field(default=None, compare=False, repr=False)
     log1m_inverse: Unary | None = field(default=None, compare=False, repr=False)
     log_odds: Unary | None = field(default=None, compare=False, repr=False)
     power_inverse: Binary | None = field(default=None, compare=False, repr=False)
     log_between: Binary | None = field(default=None, compare=False, repr=False)
-    domain: Interval = field(default=REAL, compare=False)
-    eta_domain: Interval = field(default=REAL, compare=False)
-    roles: frozenset[str] = field(default=LINK | ACTIVATION, compare=False)
-    elementwise: bool = field(default=True, compare=False)
-    differentiable: bool = field(default=True, compare=False)
+    domain: Interval = field(default=REAL, compare=False, repr=False)
+    eta_domain: Interval = field(default=REAL, compare=False, repr=False)
+    roles: frozenset[str] = field(default=LINK | ACTIVATION, compare=False, repr=False)
+    elementwise: bool = field(default=True, compare=False, repr=False)
+    differentiable: bool = field(default=True, compare=False, repr=False)
     note: str = field(default="", compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:

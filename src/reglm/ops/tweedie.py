@@ -22,6 +22,7 @@ class TweedieSeries(Op):
     """
 
     __props__ = ()
+    gufunc_signature = "(n,m),(n,m),()->" + ",".join(["(n,m)"] * 6)
 
     def make_node(self, y: Variable, phi: Variable, p: Variable) -> Apply:
         """Accept y (n, 1), phi (n, 1) and p, a scalar, of one dtype."""
