@@ -210,7 +210,7 @@ def test_warnings_become_lines(tmp_path, capsys):
     pd.DataFrame({"y": [0, 0, 0, 1, 1, 1], "x": range(6)}).to_csv(path, index=False)
     assert main(["fit", str(path), "y ~ x", "--family", "bernoulli"]) == 0
     err = capsys.readouterr().err
-    assert re.match(r"reglm: warning: .*separated", err)
+    assert re.match(r"reglm: warning: RecursiveGLMClassifier: .*add a penalty", err)
     assert len(err.splitlines()) == 1
 
 

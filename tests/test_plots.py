@@ -74,6 +74,8 @@ def test_calibration_of_training_rows_needs_no_data(claims, glm):
     with_data = plots.calibration_table(glm, claims.data, claims.target)
     pd.testing.assert_frame_equal(plots.calibration_table(glm), with_data)
     pd.testing.assert_frame_equal(plots.calibration_table(glm.fit_), with_data)
+    means = plots.calibration_table(glm.predict(claims.data), y=claims.target)
+    pd.testing.assert_frame_equal(means, with_data)
 
 
 def test_equal_fitted_means_stay_together():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 import reglm
@@ -20,12 +21,14 @@ def grid(panels: int, height: float = 3.1) -> tuple[Figure, list[Axes]]:
     """Return a figure with axes in rows of two; a single one stands alone."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     matplotlib.rcParams["svg.hashsalt"] = "reglm"  # the same figure gives the same file
     columns = min(panels, COLUMNS)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(8.4 if columns > 1 else 5.6, height * rows), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
+    figure = Figure(
+        figsize=(8.4 if columns > 1 else 5.6, height * rows), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
+    )
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for spare in axes[panels:]:
         spare.remove()
@@ -53,6 +56,8 @@ def outputs(model: Any) -> Sequence[int]:
     """Numbers of the responses to draw: of two classes the second, of more all."""
     if hasattr(model, "predict_proba"):
         return (1,) if len(model.classes_) == 2 else range(len(model.classes_))
+    if isinstance(model, np.ndarray):
+        return (0,)
     last = model[-1] if isinstance(model, Pipeline) else model
     return range(len(last.fit_.output_names))
 

@@ -34,8 +34,9 @@ def calibration(
 
     Parameters
     ----------
-    model : fitted estimator, pipeline or Fit
-        Any regressor or classifier will do if `X` and `y` are given.
+    model : fitted estimator, pipeline, Fit or ndarray (n,)
+        Any regressor or classifier will do if `X` and `y` are given. An array holds fitted means, such as
+        `sklearn.model_selection.cross_val_predict` returns; it needs `y` alone.
     X, y : optional
         Rows to judge by, best ones the model has not seen; its training rows by default.
     bins : int

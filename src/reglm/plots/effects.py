@@ -143,7 +143,8 @@ def _grid(values: Any, column: object, points: int) -> list[Any]:
     distinct = np.unique(numbers[np.isfinite(numbers)])
     if len(distinct) <= FEW:
         return list(distinct)
-    return list(np.linspace(*np.nanpercentile(numbers, [1, 99]), points))
+    low, high = np.nanpercentile(numbers, [1, 99])
+    return list(np.linspace(low, high, points))
 
 
 def _take(X: Any, kept: Array) -> Any:

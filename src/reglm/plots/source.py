@@ -43,14 +43,14 @@ def record(model: Any) -> Fit:
 
 
 def rows(model: Any, X: Any, y: Any, exposure: Any, sample_weight: Any, output: int) -> Rows:
-    """Observed and fitted means of new rows, or of the training rows if `X` is None."""
-    if X is None:
+    """Observed and fitted means of new rows, or of the training rows if there are no new ones."""
+    if X is None and not isinstance(model, np.ndarray):
         return training_rows(record(model), output)
     if y is None:
         raise ValueError("y=None: pass the responses of the rows of X, or neither for the training rows.")
     fitted = means(model, X, exposure, output)
     weights = np.ones(len(fitted)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    if is_classifier(model):
+    if not isinstance(model, np.ndarray) and is_classifier(model):
         observed = (np.asarray(y) == model.classes_[output]).astype(float)
     else:
         observed, size = _response(y, output)
@@ -73,6 +73,8 @@ def training_rows(fit: Fit, output: int) -> Rows:
 
 def means(model: Any, X: Any, exposure: Any = None, output: int = 0) -> Array:
     """Fitted means (n,) of one response, or probabilities of one class; `predict` gets exposure arrays."""
+    if isinstance(model, np.ndarray):
+        return model if model.ndim == 1 else model[:, output]
     given = {} if exposure is None or isinstance(exposure, str) else {"exposure": exposure}
     found = (model.predict_proba if is_classifier(model) else model.predict)(X, **given)
     found = np.asarray(found, dtype=float)
@@ -90,6 +92,8 @@ def exposures(X: Any, exposure: Any) -> Array | None:
 
 def response_name(model: Any, output: int = 0) -> str:
     """Name of the response, "y" if it has none."""
+    if isinstance(model, np.ndarray):
+        return "y"
     if is_classifier(model):
         return f"P({model.classes_[output]})"
     try:

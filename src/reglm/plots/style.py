@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def label(ax: Axes, x: str, y: str) -> None:
     ax.set_ylabel(y, color=INK, fontsize=10)
 
 
-def legend(ax: Axes, **options: object) -> None:
+def legend(ax: Axes, **options: Any) -> None:
     """Draw a frameless legend if anything has a name."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=9, labelcolor=INK, **options)

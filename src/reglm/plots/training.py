@@ -32,6 +32,8 @@ def training_curve(model: Any, *, ax: Axes | None = None, name: str | None = Non
         The objective per observation (penalised, up to a constant) against iterations or epochs; the held-out
         deviance has an axis of its own on the right, with a ring at its lowest value.
     """
+    from matplotlib.ticker import MaxNLocator
+
     fit = record(model)
     objective = np.asarray(fit.history.get("objective", []), dtype=float) / fit.weight_total
     if not len(objective):
@@ -40,7 +42,7 @@ def training_curve(model: Any, *, ax: Axes | None = None, name: str | None = Non
     color = next_color(ax, color)
     marker = "o" if len(objective) <= 15 else None
     ax.plot(np.arange(len(objective)), objective, color=color, label=name, marker=marker, ms=4, lw=1.8)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     label(ax, "epoch" if fit.solver in EPOCHS else f"iteration ({fit.solver})", "objective per observation")
     held_out = np.asarray(fit.history.get("monitor", []), dtype=float)
     if len(held_out):
