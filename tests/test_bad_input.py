@@ -58,7 +58,10 @@ def spoilt(values, where, value):
         ({"X": X[:0], "y": Y[:0]}, r"0 sample\(s\)"),
         ({"X": X[:, :0]}, r"0 feature\(s\)"),
         ({"X": np.full((N, 1), "a")}, "categorical columns in a pandas or polars data frame"),
-        ({"X": pd.DataFrame({"day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(N), "D")})}, "'day' .*dtype"),
+        (
+            {"X": pd.DataFrame({"day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(N), "D")})},
+            "'day' .*dtype",
+        ),
         ({"X": pd.DataFrame(np.ones((N, 2)), columns=["a", "a"])}, "2 columns named 'a'; rename"),
     ],
 )

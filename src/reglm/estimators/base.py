@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -78,7 +77,7 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         self.network_ = self._network(X, family.outputs(response), family)
         return Likelihood(
             self.network_, family, self.link_, dtype=self.dtype, backend=check_backend(self.backend),
-            is_sparse=sparse.issparse(X), shape_specs=tuple(_prefixed(spec) for spec in family.specs(response)),
+            is_sparse=sparse.issparse(X), shape_specs=tuple(family.specs(response)),
         )  # fmt: skip
 
     def _run(self, likelihood: Likelihood, data: Data, partial: bool) -> None:
@@ -87,6 +86,7 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
             settings = self._settings(monitor, partial)
             names = self.design_.names_out
             self.fit_ = fit_likelihood(likelihood, data, settings, list(names), self._output_names(data.y))
+        self.fit_.details["levels"] = dict(self.design_.levels)
         self.n_iter_ = self.fit_.n_iter
         self.converged_ = self.fit_.converged
         self.dispersion_ = self.fit_.dispersion
@@ -275,10 +275,6 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _prefixed(spec: Any) -> Any:
-    return replace(spec, name=f"family.{spec.name}")
 
 
 def inner_layers(layer: Layer) -> Iterator[Layer]:

@@ -133,9 +133,7 @@ def numbers(column: Any, name: object) -> Array:
 
         return column.cast(pl.Float64).to_numpy()
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"column {name!r} of X must hold numbers, it has dtype {column.dtype}: {error}"
-        ) from error
+        raise ValueError(f"column {name!r} of X must hold numbers, it has dtype {column.dtype}: {error}") from error
     except Exception as error:  # polars' own errors descend from Exception only
         if type(error).__module__.startswith("polars"):
             raise ValueError(f"column {name!r} of X must hold numbers: {error}") from error

@@ -237,17 +237,13 @@ def _validated(X: Any, estimator: BaseEstimator, *, reset: bool) -> Any:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:
-                raise ValueError(
-                    f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required."
-                )
+                raise ValueError(f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required.")
         return X
     try:
         return validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=np.float64)
     except ValueError as error:
         if "could not convert string" in str(error):
-            raise ValueError(
-                f"{error}; pass categorical columns in a pandas or polars data frame."
-            ) from error
+            raise ValueError(f"{error}; pass categorical columns in a pandas or polars data frame.") from error
         raise
 
 
@@ -263,9 +259,7 @@ def _frame_columns(X: Any, roles: Mapping[int, Role], embedded: Set[Any]) -> tup
     return tuple(found)
 
 
-def _roles(
-    labels: Sequence[Any], offset: int | str | None, exposure: int | str | None, what: str
-) -> dict[int, Role]:
+def _roles(labels: Sequence[Any], offset: int | str | None, exposure: int | str | None, what: str) -> dict[int, Role]:
     """Positions of the offset's and the exposure's column."""
     roles: dict[int, Role] = {}
     wanted: list[tuple[Role, int | str | None]] = [("offset", offset), ("exposure", exposure)]
@@ -273,9 +267,7 @@ def _roles(
         if label is None:
             continue
         if label not in labels:
-            raise ValueError(
-                f"{role}={label!r} is not a column of X; its {what} are {listed(list(labels), 30)}."
-            )
+            raise ValueError(f"{role}={label!r} is not a column of X; its {what} are {listed(list(labels), 30)}.")
         if labels.index(label) in roles:
             raise ValueError(f"offset and exposure both name column {label!r}; give it once.")
         roles[labels.index(label)] = role

@@ -117,9 +117,7 @@ class FormulaDesign:
         columns = tuple(_fit_column(name, data) for name in dict.fromkeys(used))
         raw = _raw_frame(columns, data, handle_unknown)
         wide = indicators(found.inputs, raw) >= SPARSE_INDICATORS if sparse == "auto" else bool(sparse)
-        matrix, terms, state = materialize(
-            found.inputs, raw, {}, is_sparse=wide, handle_unknown=handle_unknown
-        )
+        matrix, terms, state = materialize(found.inputs, raw, {}, is_sparse=wide, handle_unknown=handle_unknown)
         if sparse == "auto" and wide:
             wide = 4 * matrix.nnz <= matrix.shape[0] * matrix.shape[1]
         for term in (*found.offset, *found.exposure):
@@ -180,9 +178,7 @@ class FormulaDesign:
         if self.has_intercept:  # it comes first
             matrix, names = matrix[:, 1:], names[1:]
         if names != self.names_out:
-            raise ValueError(
-                f"formula: the terms are {names}, in fit they were {self.names_out}; check X's dtypes."
-            )
+            raise ValueError(f"formula: the terms are {names}, in fit they were {self.names_out}; check X's dtypes.")
         matrix = matrix if self.is_sparse else np.ascontiguousarray(matrix)
         return Transformed(matrix, self._total("offset", raw), self._total("exposure", raw))
 
@@ -263,9 +259,7 @@ def _raw_frame(columns: Sequence[Column], data: Any, handle_unknown: str) -> Any
     return pd.DataFrame(found, index=range(data.shape[0]))
 
 
-def _numbers(
-    term: Term, raw: Any, state: Mapping[str, Any], handle_unknown: str
-) -> tuple[Array, dict[str, Any]]:
+def _numbers(term: Term, raw: Any, state: Mapping[str, Any], handle_unknown: str) -> tuple[Array, dict[str, Any]]:
     """Values (n,) of a term that must be one number a row, and what it learnt."""
     matrix, _, learnt = materialize([term], raw, state, is_sparse=False, handle_unknown=handle_unknown)
     return single_column(term, matrix), learnt

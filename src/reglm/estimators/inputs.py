@@ -51,7 +51,7 @@ def _column(values: Any, name: str, n: int, K: int) -> Array:
         raise ValueError(f"{name} has {found.shape[0] if found.ndim else 1} values for {n} rows; give one a row.")
     found = found.reshape(n, -1)
     if found.shape[1] not in (1, K):
-        raise ValueError(f"{name} has {found.shape[1]} columns for {K} linear predictor(s); give one column, or one each.")
+        raise ValueError(f"{name} has {found.shape[1]} columns for {K} linear predictor(s); give one, or one each.")
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -30,12 +29,13 @@ def _require(name: str, value: Any, right: bool, rule: str) -> None:
 
 def _number(value: Any, low: float) -> bool:
     """Whether a value is a finite real number of at least `low`."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value)) and value >= low
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return bool(number and np.isfinite(value) and value >= low)
 
 
 def _whole(value: Any) -> bool:
     """Whether a value is an integer of at least 1."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 class Options:
@@ -137,14 +137,24 @@ class Options:
         _require("max_iter", self.max_iter, self.max_iter is None or _whole(self.max_iter), "an integer >= 1, or None")
         for name in FLAGS:
             _require(name, getattr(self, name), isinstance(getattr(self, name), (bool, np.bool_)), "True or False")
-        _require("verbose", self.verbose, isinstance(self.verbose, Integral) and self.verbose >= 0, "an integer >= 0")
-        _require("n_jobs", self.n_jobs, self.n_jobs is None or isinstance(self.n_jobs, Integral), "an integer or None")
+        _require(
+            "verbose",
+            self.verbose,
+            isinstance(self.verbose, (int, np.integer)) and self.verbose >= 0,
+            "an integer >= 0",
+        )
+        _require(
+            "n_jobs",
+            self.n_jobs,
+            self.n_jobs is None or isinstance(self.n_jobs, (int, np.integer)),
+            "an integer or None",
+        )
         _require("skip", self.skip, isinstance(self.skip, (bool, Layer)), "True, False or a layer of reglm.layers")
         known = self.layers is None or isinstance(self.layers, Sequence)
         _require("layers", self.layers, known, "a sequence of layers of reglm.layers, or None")
-        for name, known in CHOICES.items():
+        for name, words in CHOICES.items():
             value = getattr(self, name)
-            _require(name, value, isinstance(value, str) and value in known, f"one of {list(known)}")
+            _require(name, value, isinstance(value, str) and value in words, f"one of {list(words)}")
         _require("dropout", self.dropout, _number(self.dropout, 0.0) and self.dropout < 1.0, "in [0, 1)")
         fraction = self.validation_fraction
         _require("validation_fraction", fraction, _number(fraction, 0.0) and 0.0 < fraction < 1.0, "between 0 and 1")
@@ -188,7 +198,8 @@ class Options:
             return int(state.randint(2**31))
         if state is None:
             return int(np.random.SeedSequence().generate_state(1, "uint64")[0] >> np.uint64(1))
-        _require("random_state", state, isinstance(state, Integral) and state >= 0, "an integer >= 0, a Generator or None")
+        right = isinstance(state, (int, np.integer)) and bool(state >= 0)
+        _require("random_state", state, right, "an integer >= 0, a Generator or None")
         return int(state)
 
 

@@ -104,7 +104,12 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         Estimates and everything inference needs.
     coef_, intercept_ : arrays
         For ``hidden=()``.
-    dispersion_, n_iter_, converged_, loss_curve_
+    dispersion_ : float
+        phi.
+    n_iter_ : int
+    converged_ : bool
+    loss_curve_ : list of float
+        Objective by iteration or epoch.
     n_features_in_, feature_names_in_
 
     Examples
@@ -116,9 +121,7 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
     True
     """
 
-    def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None, exposure: Any = None
-    ) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> Self:
         """Estimate by maximum likelihood, penalised if asked.
 
         Parameters
@@ -222,9 +225,7 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         coded = self.design_.transform(X, self).X
         return np.asarray(coded.multiply(self.coef_).todense() if hasattr(coded, "multiply") else coded * self.coef_)
 
-    def score(
-        self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None
-    ) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> float:
         """Return D^2, the share of deviance explained, against the best constant mean (with the same offset).
 
         Parameters

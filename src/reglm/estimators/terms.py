@@ -86,15 +86,8 @@ def role(term: Term, columns: Sequence[str]) -> str:
         return "input"
     name = ast.unparse(calls[0].func)
     alone = len(term) == 1 and parse(term[0][0], columns)[0].body
-    if (
-        len(calls) > 1
-        or ast.dump(calls[0]) != ast.dump(alone or ast.Pass())
-        or len(calls[0].args) != 1
-        or not used
-    ):
-        raise ValueError(
-            f"formula: {name}(...) takes one expression of columns and must be a term of its own."
-        )
+    if len(calls) > 1 or ast.dump(calls[0]) != ast.dump(alone or ast.Pass()) or len(calls[0].args) != 1 or not used:
+        raise ValueError(f"formula: {name}(...) takes one expression of columns and must be a term of its own.")
     return name
 
 
@@ -189,9 +182,7 @@ def materialize(
         except FormulaicError as error:
             raise ValueError(f"formula: {error}") from error
         except DataMismatchWarning as error:
-            raise ValueError(
-                f"formula: {error} Recode the column, or set handle_unknown='reference'."
-            ) from error
+            raise ValueError(f"formula: {error} Recode the column, or set handle_unknown='reference'.") from error
     names = [str(name) for name in found.model_spec.column_names]
     matrix = sparse.csr_matrix(found.__wrapped__) if is_sparse else np.asarray(found, dtype=float)
     _check_finite(matrix, names)
@@ -256,7 +247,5 @@ def single_column(term: Term, matrix: Array) -> Array:
     """
     if matrix.shape[1] != 1:
         text = ":".join(expression for expression, _ in term)
-        raise ValueError(
-            f"formula: {text!r} gives {matrix.shape[1]} columns where one number a row is needed."
-        )
+        raise ValueError(f"formula: {text!r} gives {matrix.shape[1]} columns where one number a row is needed.")
     return np.ascontiguousarray(matrix[:, 0])

@@ -102,8 +102,8 @@ def _check_offset(likelihood: Likelihood, data: Data, null_deviance: float) -> N
     if np.isfinite(null_deviance) or low == high:
         return
     raise ValueError(
-        f"offset ranges from {low:g} to {high:g}: under link {likelihood.link.name!r} the mean of some rows overflows at "
-        "an intercept that suits the others. Offsets are added to the linear predictor; pass an exposure as exposure=."
+        f"offset ranges from {low:g} to {high:g}: under link {likelihood.link.name!r} the mean of some rows overflows "
+        "at an intercept that suits the others. Offsets are added to the linear predictor; give exposures as exposure=."
     )
 
 

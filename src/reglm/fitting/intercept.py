@@ -111,9 +111,7 @@ def scoring_step(now: Working) -> tuple[Array, float]:
     return step, float(gradient @ step)
 
 
-def lower(
-    at: Callable[[Array], Working], b: Array, step: Array, objective: float
-) -> tuple[Array, Working] | None:
+def lower(at: Callable[[Array], Working], b: Array, step: Array, objective: float) -> tuple[Array, Working] | None:
     """Halve a step from `b` (K,) until the objective falls; None if it never does."""
     for _ in range(MAX_HALVINGS):
         trial = at(b + step)

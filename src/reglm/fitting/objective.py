@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from reglm.jacobian import GaussNewton, fisher
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize import Problem
 from reglm.parameters import Array
-
 
 BLOCK_ELEMENTS = 20_000_000
 """Objectives over all rows are summed over blocks whose widest arrays hold about this many numbers."""
@@ -89,7 +88,7 @@ class Penalised:
         """Exact Hessian product."""
         return self.likelihood.hessp(theta, self.data, v) + self.penalty * v
 
-    def gnp(self, theta: Array):  # noqa: ANN201  (a closure, typed by Problem)
+    def gnp(self, theta: Array) -> Callable[[Array], Array]:
         """Gauss-Newton product at theta."""
         product = GaussNewton(self.likelihood, theta, self.data)
         return lambda v: product(v) + self.penalty * v

@@ -65,7 +65,9 @@ def score_linear(likelihood: Likelihood, data: Data, penalty: Array, settings: S
     else:
         target = starting_eta(response, data.y, 1)[:, 0] - offset
         start = np.linalg.lstsq(np.asarray(data.X @ np.eye(data.X.shape[1])), target, rcond=None)[0]
-    options = {"max_iter": settings.max_iter or 100} | ({} if settings.tol is None else {"tol": settings.tol})
+    options: dict[str, Any] = {"max_iter": settings.max_iter or 100}
+    if settings.tol is not None:
+        options["tol"] = settings.tol
     l2 = penalty if penalty.any() else None
     result = irls(data.X, rows, start, intercept=has_bias, l2=l2, callback=settings.callback, **options)
     details = {"aliased": result.aliased, "condition": result.condition, "method": result.method}

@@ -50,9 +50,9 @@ class Watch:
         if result.value <= self.lowest:
             result.status = "diverging"
             result.message = (
-                "the model fits the data perfectly: it has as many parameters as rows, or the columns of X separate the "
-                "classes (or counts of zero), whose linear predictors then grow without end; add a penalty alpha or "
-                "leave out the columns responsible"
+                "the model fits the data perfectly: it has as many parameters as rows, or the columns of X separate "
+                "the classes (or counts of zero), whose linear predictors then grow without end; add a penalty alpha "
+                "or leave out the columns responsible"
             )
 
 

@@ -52,9 +52,9 @@ class Settings:
 
 
 class Memory(NamedTuple):
-    """What one partial fit hands to the next: the scale of the columns and the memory of the solver."""
+    """What one partial fit hands to the next: the scale of the columns, if there was one, and the solver's memory."""
 
-    scaling: Scaling
+    scaling: Scaling | None
     state: Any
 
 
@@ -62,8 +62,9 @@ def choose_solver(settings: Settings, likelihood: Likelihood, data: Data) -> str
     """Return the solver for a fit.
 
     ``"auto"`` is iteratively reweighted least squares for a generalized linear model with one linear predictor, Fisher
-    scoring for one with several, Newton where there are shape parameters or only an observed information, L-BFGS for networks (finished by Newton where the Hessian is small)
-    and for L1 penalties, and mini-batch Adam for dropout, early stopping, partial fits and very large networks.
+    scoring for one with several, Newton where there are shape parameters or only an observed information; L-BFGS for
+    networks (finished by Newton where the Hessian is small) and for L1 penalties; mini-batch Adam for dropout, early
+    stopping, partial fits and very large networks.
 
     Raises
     ------

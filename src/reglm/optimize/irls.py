@@ -250,7 +250,9 @@ def iterate(
             return point
         if small or vanished:
             result.status = "converged"
-            word = f"decrement {result.grad_norm:.1e} <= tol = {tol:.1e}" if small else "the fit is exact up to rounding"
+            word = (
+                f"decrement {result.grad_norm:.1e} <= tol = {tol:.1e}" if small else "the fit is exact up to rounding"
+            )
             result.message = word
             return point
         if callback is not None and callback(result.n_iter, point.objective, point.beta):
