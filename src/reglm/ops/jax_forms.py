@@ -12,16 +12,45 @@ from pytensor.link.jax.dispatch.basic import jax_funcify
 from reglm.ops import jax_density, scalar  # noqa: F401  (the first for its registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside
+from reglm.ops.coefficients import LOG_SQRT_TWO_PI, MILLS, ONE_OVER_SQRT_TWO_PI
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 
+def _mills(t):
+    # JAX has no erfcx, and its log_ndtr keeps four digits in float32.
+    return jnp.polyval(jnp.asarray(MILLS[::-1], t.dtype), (t - 5) / (t + 5)) / (1 + t)
+
+
+def _density(x):
+    return ONE_OVER_SQRT_TWO_PI * jnp.exp(-0.5 * x * x)
+
+
+# In both pieces the argument that is not theirs is replaced: `where` differentiates the piece it does not choose, and
+# JAX's samplers differentiate these forms themselves.
+
+
+def _sides(x):
+    left = x < 0
+    return left, jnp.where(left, jnp.minimum(-x, 1e18), 0), jnp.where(left, 0, jnp.minimum(x, 1e18))
+
+
+def _log_ndtr(x):
+    left, below, above = _sides(x)
+    lower = jnp.log(_mills(below)) - 0.5 * jnp.where(left, x, 0) ** 2 - LOG_SQRT_TWO_PI
+    return jnp.where(left, lower, jnp.log1p(-_density(above) * _mills(above)))
+
+
 def _inverse_mills(x):
-    return jnp.exp(-0.5 * x * x - 0.9189385332046727 - jax.scipy.special.log_ndtr(x))
+    left, below, above = _sides(x)
+    upper = _density(above) / (1 - _density(above) * _mills(above))
+    return jnp.where(x < -1e9, -x, jnp.where(left, 1 / _mills(below), upper))
 
 
 def _log1mexp(x):
-    return jnp.where(x < 0.6931471805599453, jnp.log(-jnp.expm1(-x)), jnp.log1p(-jnp.exp(-x)))
+    small = x < 0.6931471805599453
+    near, far = jnp.where(small, x, 1), jnp.where(small, 1, x)
+    return jnp.where(small, jnp.log(-jnp.expm1(-near)), jnp.log1p(-jnp.exp(-far)))
 
 
 FORMS: dict[type, Callable] = {
@@ -33,7 +62,7 @@ FORMS: dict[type, Callable] = {
     scalar.Softplus: jax.nn.softplus,
     scalar.Erf: jax.scipy.special.erf,
     scalar.Ndtr: jax.scipy.special.ndtr,
-    scalar.LogNdtr: jax.scipy.special.log_ndtr,
+    scalar.LogNdtr: _log_ndtr,
     scalar.InverseMills: _inverse_mills,
     scalar.Gelu: lambda x: jnp.maximum(x, -40) * jax.scipy.special.ndtr(x),
     scalar.Log1mexp: _log1mexp,

@@ -168,8 +168,8 @@ class Log1mexp(ElementaryOp):
     nfunc_spec = ("reglm.ops.ufuncs.log1mexp", 1, 1)
 
     def slope(self, x: Variable, y: Variable) -> Variable:
-        """Return 1 / (e^x - 1)."""
-        return 1 / expm1_(x)
+        """Return e^-x / (1 - e^-x), whose own derivatives stay finite where e^x overflows."""
+        return exp_(-x) / -expm1_(-x)
 
 
 class Elementwise(Elemwise):
