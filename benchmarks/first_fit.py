@@ -62,9 +62,12 @@ def main() -> None:
     """Measure, print one table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--only", default="", help="part of the names of the rows to measure")
     options = parser.parse_args()
     rows = []
     for name, code in {**CASES, **PEERS}.items():
+        if options.only not in name:
+            continue
         best: dict[str, list] = {}
         for _ in range(options.turns):
             with tempfile.TemporaryDirectory() as folder:
