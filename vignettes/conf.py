@@ -1,6 +1,11 @@
 """Sphinx configuration: every page is executed by the build, and any error stops it."""
 
+import os
+from typing import Any
+
 import reglm
+
+os.environ.pop("MPLBACKEND", None)  # figures go into the pages, whatever backend the caller has chosen
 
 project = "reglm"
 author = "the reglm developers"
@@ -17,6 +22,8 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "reglm"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
@@ -32,3 +39,13 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+
+
+def skip_member(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the methods that scikit-learn adds for metadata requests: their text refers to its own glossary."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def setup(app: Any) -> None:
+    """Connect the handlers above."""
+    app.connect("autodoc-skip-member", skip_member)
