@@ -28,7 +28,7 @@ PEERS = {
     "scikit-learn, import": "import sklearn.neural_network",
     "scikit-learn, fit": (
         "from sklearn.neural_network import MLPRegressor;"
-        "MLPRegressor((10,), activation='tanh', solver='lbfgs', alpha=0., max_iter=500, random_state=0).fit(X, y)"
+        "MLPRegressor(hidden_layer_sizes=(10,), activation='tanh', solver='lbfgs', alpha=0., max_iter=500, random_state=0).fit(X, y)"
     ),
 }
 HEAD = (
