@@ -16,6 +16,7 @@ from common import in_new_process, save, table
 
 CASES = {
     "import reglm": "pass",
+    "import estimators": "reglm.RecursiveGLMRegressor",
     "fit, gaussian": "reglm.RecursiveGLMRegressor((10,), random_state=0).fit(X, y)",
     "fit, poisson": "reglm.RecursiveGLMRegressor((10,), family='poisson', random_state=0).fit(X, counts)",
     "fit, classes": "reglm.RecursiveGLMClassifier((10,), random_state=0).fit(X, y > 0)",
@@ -28,7 +29,8 @@ PEERS = {
     "scikit-learn, import": "import sklearn.neural_network",
     "scikit-learn, fit": (
         "from sklearn.neural_network import MLPRegressor;"
-        "MLPRegressor(hidden_layer_sizes=(10,), activation='tanh', solver='lbfgs', alpha=0., max_iter=500, random_state=0).fit(X, y)"
+        "MLPRegressor(hidden_layer_sizes=(10,), activation='tanh', solver='lbfgs', alpha=0., max_iter=500)"
+        ".fit(X, y)"
     ),
 }
 HEAD = (
@@ -42,19 +44,19 @@ HEAD = (
 
 def script(code: str, is_ours: bool) -> str:
     """Python that times itself and prints [wall, CPU, compilations by backend]."""
-    lines = [HEAD]
+    lines, counts = [HEAD], is_ours and "fit" in code
     if is_ours:
         lines.append("import reglm\n")
     if "X" in code:
         lines.append("X, y, counts = data()\n")
-    if is_ours:
+    if counts:
         lines.append("from reglm.compiling import count_compilations\n")
         lines.append("count = count_compilations(); n = count.__enter__()\n")
     lines.append(code + "\n")
     lines.append("b, d = time.perf_counter() - a, time.process_time() - c\n")
-    if is_ours:
+    if counts:
         lines.append("count.__exit__(None, None, None)\n")
-    lines.append(f"import json; print(json.dumps([b, d, {'n' if is_ours else '{}'}]))\n")
+    lines.append(f"import json; print(json.dumps([b, d, {'n' if counts else '{}'}]))\n")
     return "".join(lines)
 
 
