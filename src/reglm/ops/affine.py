@@ -63,9 +63,9 @@ class Affine(Op):
 
     def make_node(self, *inputs: Variable) -> Apply:
         """Accept (h, W, b) or (h, W)."""
-        inputs = same_dtype("affine", *inputs)
-        h, W = inputs[:2]
-        return Apply(self, inputs, [pt.tensor(dtype=h.dtype, shape=(h.type.shape[0], W.type.shape[1]))])
+        given = same_dtype("affine", *inputs)
+        h, W = given[:2]
+        return Apply(self, given, [pt.tensor(dtype=h.dtype, shape=(h.type.shape[0], W.type.shape[1]))])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""

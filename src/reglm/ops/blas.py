@@ -34,7 +34,7 @@ def matrix_product(transpose_left: bool = False, transpose_right: bool = False) 
     transposed = {True: BYTE(ord("t")), False: BYTE(ord("n"))}
 
     @intrinsic
-    def product(typingctx: Any, left: types.Array, right: types.Array, out: types.Array) -> tuple:
+    def product(typingctx: Any, left: types.Array, right: types.Array, out: types.Array) -> tuple | None:
         if not left.layout == right.layout == out.layout == "C" or not left.dtype == right.dtype == out.dtype:
             return None  # tells Numba that there is no such function
 

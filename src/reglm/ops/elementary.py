@@ -31,7 +31,7 @@ from reglm.ops.intrinsics import (
 class Precision:
     """Constants of one floating-point format."""
 
-    float: type
+    kind: type
     ln2_high: float
     """Leading bits of log 2, so few that an integer times it is exact."""
     ln2_low: float
@@ -49,11 +49,11 @@ class Precision:
     @property
     def tiny(self) -> float:
         """Smallest normal number."""
-        return float(np.finfo(self.float).tiny)
+        return float(np.finfo(self.kind).tiny)
 
 
 DOUBLE = Precision(
-    float=np.float64,
+    kind=np.float64,
     ln2_high=6.93147180369123816490e-01,
     ln2_low=1.90821492927058770002e-10,
     lowest=-746.0,
@@ -71,7 +71,7 @@ DOUBLE = Precision(
 )  # fmt: skip
 
 SINGLE = Precision(
-    float=np.float32,
+    kind=np.float32,
     ln2_high=0.693359375,
     ln2_low=-2.12194440e-4,
     lowest=-104.0,
@@ -96,7 +96,7 @@ def kernel(function: Callable) -> Any:
 
 def reduction(precision: Precision) -> Callable:
     """Make ``x, low -> k, q`` with e^(x + low) = 2^k (1 + q) and |q| < 0.42; |low| is far below 1."""
-    number = precision.float
+    number = precision.kind
     per_ln2, high, low_part = number(1 / np.log(2)), number(precision.ln2_high), number(precision.ln2_low)
     tail = polynomial(precision.exp_tail)
 
@@ -111,7 +111,7 @@ def reduction(precision: Precision) -> Callable:
 
 def exp(precision: Precision) -> Callable:
     """Make e^x. The power of two is applied in two halves, which over- and underflow gradually."""
-    number, reduce = precision.float, reduction(precision)
+    number, reduce = precision.kind, reduction(precision)
     zero, half = number(0), number(0.5)
     lowest, highest = number(precision.lowest), number(precision.highest)
 
@@ -127,7 +127,7 @@ def exp(precision: Precision) -> Callable:
 
 def decay(precision: Precision) -> Callable:
     """Make ``x, low -> e^-(x + low)`` for x >= 0."""
-    number, reduce = precision.float, reduction(precision)
+    number, reduce = precision.kind, reduction(precision)
     lowest, shift, back = number(precision.lowest), number(precision.shift), number(2.0**-precision.shift)
 
     @kernel
@@ -141,7 +141,7 @@ def decay(precision: Precision) -> Callable:
 
 def expm1(precision: Precision) -> Callable:
     """Make e^x - 1 as 2 (2^(k-1) q + (2^(k-1) - 1/2)), which is exact near 0 and does not overflow early."""
-    number, reduce = precision.float, reduction(precision)
+    number, reduce = precision.kind, reduction(precision)
     zero, half, one, two = number(0), number(0.5), number(1), number(2)
     lowest, highest = number(-50), number(precision.highest)
 
@@ -156,7 +156,7 @@ def expm1(precision: Precision) -> Callable:
 
 def tanh(precision: Precision) -> Callable:
     """Make tanh(x) = -m / (2 + m) with m = e^(-2|x|) - 1, and the sign of x."""
-    number, reduce = precision.float, reduction(precision)
+    number, reduce = precision.kind, reduction(precision)
     zero, one, two, lowest = number(0), number(1), number(2), number(-50)
 
     @kernel
@@ -171,7 +171,7 @@ def tanh(precision: Precision) -> Callable:
 
 def sigmoid(precision: Precision) -> Callable:
     """Make 1 / (1 + e^-x) from e^-|x|, so that nothing overflows and the left tail keeps its digits."""
-    number, decay_kernel = precision.float, decay(precision)
+    number, decay_kernel = precision.kind, decay(precision)
     zero, one = number(0), number(1)
 
     @kernel
@@ -185,7 +185,7 @@ def sigmoid(precision: Precision) -> Callable:
 
 def softplus(precision: Precision) -> Callable:
     """Make log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), the logarithm by its series in s = f / (2 + f)."""
-    number, decay_kernel = precision.float, decay(precision)
+    number, decay_kernel = precision.kind, decay(precision)
     zero, half, one, two = number(0), number(0.5), number(1), number(2)
     turn, high, low_part = number(np.sqrt(2) - 1), number(precision.ln2_high), number(precision.ln2_low)
     tail = polynomial(precision.log_tail)
@@ -207,7 +207,7 @@ def softplus(precision: Precision) -> Callable:
 
 def log(precision: Precision) -> Callable:
     """Make ``u, correction -> log(u + correction)`` where the correction is below the last digit of u."""
-    number = precision.float
+    number = precision.kind
     zero, half, one, two = number(0), number(0.5), number(1), number(2)
     tiny, up, bits = number(precision.tiny), number(2.0**precision.shift), number(precision.shift)
     high, low_part = number(precision.ln2_high), number(precision.ln2_low)
@@ -233,7 +233,7 @@ def log(precision: Precision) -> Callable:
 
 def log1p(precision: Precision) -> Callable:
     """Make log(1 + x): the rounding error of 1 + x is the correction of the logarithm."""
-    number, log_kernel = precision.float, log(precision)
+    number, log_kernel = precision.kind, log(precision)
     one = number(1)
 
     @kernel
@@ -246,7 +246,7 @@ def log1p(precision: Precision) -> Callable:
 
 def log1mexp(precision: Precision) -> Callable:
     """Make log(1 - e^-x) for x >= 0: the logarithm of -expm1(-x), or beyond log 2 of 1 - e^-x with a correction."""
-    number, reduce = precision.float, reduction(precision)
+    number, reduce = precision.kind, reduction(precision)
     zero, one, log_kernel = number(0), number(1), log(precision)
     ln2, lowest, highest = number(np.log(2)), number(precision.lowest), number(precision.highest)
     shift, back = number(precision.shift), number(2.0**-precision.shift)

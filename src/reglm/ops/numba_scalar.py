@@ -59,7 +59,7 @@ def converting_form(op_type: type, dtype: str) -> Callable:
 def funcify(op: scalar.ElementaryOp, node: Any = None, **kwargs: Any) -> tuple[Callable, str]:
     """Give PyTensor the kernel and the key of its disk cache."""
     given, dtype = node.inputs[0].type.dtype, node.outputs[0].type.dtype
-    make = form if given == dtype else converting_form
+    make: Callable = form if given == dtype else converting_form
     return make(type(op), dtype), f"reglm-{type(op).__name__}-{given}-{dtype}-{VERSION}"
 
 

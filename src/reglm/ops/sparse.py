@@ -30,10 +30,10 @@ class SparseAffine(Op):
 
     def make_node(self, data: Variable, indices: Variable, indptr: Variable, *weights: Variable) -> Apply:
         """Accept (data, indices, indptr, W, b) or (data, indices, indptr, W)."""
-        data, *weights = same_dtype("sparse_affine", data, *weights)
+        data, *given = same_dtype("sparse_affine", data, *weights)
         indices, indptr = pt.as_tensor(indices), pt.as_tensor(indptr)
-        out = pt.tensor(dtype=data.dtype, shape=(_rows(indptr), weights[0].type.shape[1]))
-        return Apply(self, [data, indices, indptr, *weights], [out])
+        out = pt.tensor(dtype=data.dtype, shape=(_rows(indptr), given[0].type.shape[1]))
+        return Apply(self, [data, indices, indptr, *given], [out])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with SciPy, whose import costs a tenth of a second."""

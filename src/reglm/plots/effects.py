@@ -151,11 +151,11 @@ def _take(X: Any, kept: Array) -> Any:
     return X.iloc[kept] if hasattr(X, "iloc") else X[kept]
 
 
-def _with(X: Any, column: str | int, value: Any) -> Any:
+def _with(X: Any, column: Any, value: Any) -> Any:
     """Copy of X with one column constant."""
     if not frames.is_frame(X):
         copy = np.array(X, dtype=float)
-        copy[:, column] = value
+        copy[:, int(column)] = value
         return copy
     if hasattr(X, "iloc"):
         import pandas as pd
@@ -168,7 +168,7 @@ def _with(X: Any, column: str | int, value: Any) -> Any:
 
     literal = pl.lit(value)
     old = X[column]
-    return X.with_columns((literal.cast(old.dtype) if frames.is_categorical(old, column) else literal).alias(column))
+    return X.with_columns((literal.cast(old.dtype) if frames.is_categorical(old, column) else literal).alias(old.name))
 
 
 def _strip(ax: Axes, values: Any, weights: Array | None, table: pd.DataFrame, where: Any) -> None:
