@@ -267,7 +267,11 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        family = getattr(self.family, "name", self.family)
-        tags.target_tags.multi_output = family in ("gaussian", "student_t")
         tags.target_tags.required = self.formula is None
+        try:
+            family = families.get(self.family)
+        except ValueError:  # fit says what is wrong; asking for tags must not raise
+            return tags
+        tags.target_tags.multi_output = family.name in ("gaussian", "student_t")
+        tags.target_tags.positive_only = not family.support.contains(np.array([-1.0]))[0]
         return tags
