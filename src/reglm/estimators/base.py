@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from reglm import families
 from reglm.compiling import check_backend
 from reglm.estimators.encode import fit_design
-from reglm.estimators.inputs import check_weights, contiguous, total_offset
+from reglm.estimators.inputs import check_weights, contiguous, response_names, total_offset
 from reglm.estimators.monitor import Monitor
 from reglm.estimators.options import Options, refuse_threshold
 from reglm.fitting import Settings
@@ -57,6 +57,7 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         coded = self.design_.transform(X, self)
         matrix = contiguous(coded.X, self.dtype)
         n = matrix.shape[0]
+        self._response_names = response_names(y, getattr(self.design_, "response", None))
         response = encode(y, n)
         family.check_response(response)
         weights = check_weights(sample_weight, n, self.dtype)

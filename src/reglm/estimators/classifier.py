@@ -155,7 +155,7 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
 
     def _output_names(self, y: Array) -> list[str]:
         if y.shape[1] == 1 or self.family == "ordinal":
-            return ["y"]
+            return self._response_names[:1]
         return [str(label) for label in self.classes_[1:]]
 
     def predict_proba(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:

@@ -93,6 +93,15 @@ def total_offset(
     return total
 
 
+def response_names(y: Any, formula_response: str | None) -> list[str]:
+    """Names of the columns of y: those of a formula, a series or a data frame, else "y"."""
+    if formula_response is not None:
+        return [formula_response]
+    columns = getattr(y, "columns", None)
+    names = [getattr(y, "name", None)] if columns is None else list(columns)
+    return [name if isinstance(name, str) and name else "y" for name in names]
+
+
 def response_matrix(y: Any, n: int | None = None) -> Array:
     """Response as a float matrix (n, Ky).
 

@@ -178,7 +178,8 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
         return response
 
     def _output_names(self, y: Array) -> list[str]:
-        return [f"y{k}" if self.family_.outputs(y) > 1 else "y" for k in range(self.family_.outputs(y))]
+        names, K = self._response_names, self.family_.outputs(y)
+        return names if len(names) == K else names[:1] if K == 1 else [f"{names[0]}{k}" for k in range(K)]
 
     def predict(
         self, X: Any, offset: Any = None, exposure: Any = None, *, kind: str = "mean", level: float = 0.5
