@@ -45,7 +45,7 @@ class Working(NamedTuple):
     information: Array
 
 
-_graphs: dict[Hashable, dict[tuple[str, str], Interpreted]] = {}
+_graphs: dict[Hashable, dict[Hashable, Interpreted]] = {}
 """Formulas of every family and link seen in this process: building one costs more than small fits do."""
 
 
@@ -67,13 +67,14 @@ class Response:
         return Response, (self.family, self.link)
 
     def _graph(self, name: str, formula: Formula, dtype: str, shape: Shape) -> Interpreted:
-        if (name, dtype) not in self._graphs:
+        key = name, dtype, tuple(shape)
+        if key not in self._graphs:
             y, eta = pt.matrix("y", dtype=dtype), pt.matrix("eta", dtype=dtype)
             weights, phi = pt.tensor("weights", dtype=dtype, shape=(None, 1)), pt.scalar("phi", dtype=dtype)
             symbols = {key: pt.tensor(key, dtype=dtype, shape=(None,) * np.ndim(v)) for key, v in shape.items()}
             outputs = formula(Inputs(y, eta, weights, phi, Mean(self.link, eta), symbols))
-            self._graphs[name, dtype] = Interpreted(*plain([y, eta, weights, phi, *symbols.values()], outputs))
-        return self._graphs[name, dtype]
+            self._graphs[key] = Interpreted(*plain([y, eta, weights, phi, *symbols.values()], outputs))
+        return self._graphs[key]
 
     def _run(
         self,

@@ -43,8 +43,10 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     null = fit_intercept(likelihood.response, data.y, data.weights, data.offset, shape)
     _check_offset(likelihood, data, null.deviance)
     # A first batch may hold a single class, whose own intercept is infinite.
-    start = rough_intercept(likelihood.response, data.y, data.weights, data.offset) if settings.partial else null.value
-    found, theta, scale = _estimate(likelihood, data, settings, solver, penalty, l1, start)
+    first = null.value
+    if settings.partial:
+        first = rough_intercept(likelihood.response, data.y, data.weights, data.offset, shape)
+    found, theta, scale = _estimate(likelihood, data, settings, solver, penalty, l1, first)
     likelihood.buffers.update(likelihood.batch_moments(theta, data))
     result = found.result
     balanced = can_balance and not settings.partial and result.status != "diverging"

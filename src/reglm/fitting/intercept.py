@@ -45,12 +45,12 @@ def starting_eta(response: Response, y: Array, K: int) -> Array:
     return transform(response.link, mu)
 
 
-def rough_intercept(response: Response, y: Array, weights: Array, offset: Array) -> Array:
+def rough_intercept(response: Response, y: Array, weights: Array, offset: Array, shape: Mapping[str, Array]) -> Array:
     """Intercepts (K,) in the right region, finite even where all rows are zero or of one class."""
     target = starting_eta(response, y, offset.shape[1])
     target = np.where(np.isfinite(target), target, 0.0) - offset
     mean = (weights / weights.sum() * target).sum(axis=0)
-    if np.ptp(offset) == 0.0 or np.isfinite(response.working(y, offset + mean, weights).objective):
+    if np.ptp(offset) == 0.0 or np.isfinite(response.working(y, offset + mean, weights, shape).objective):
         return mean
     return np.median(target, axis=0)  # a few offsets far from the others
 
@@ -74,7 +74,7 @@ def fit_intercept(
     Intercept
     """
     if start is None:
-        start = rough_intercept(response, y, weights, offset)
+        start = rough_intercept(response, y, weights, offset, shape)
     b = np.asarray(start, dtype=float)
 
     def at(b: Array) -> Working:
