@@ -76,9 +76,7 @@ def test_columns_of_the_users_layers_become_level_numbers(raw, make):
 def test_polars_and_pandas_agree(raw):
     designs = [Design.fit(make(raw)) for make in (pd.DataFrame, pl.DataFrame)]
     assert designs[0] == designs[1]
-    np.testing.assert_array_equal(
-        designs[0].transform(pl.DataFrame(raw)).X, designs[1].transform(pd.DataFrame(raw)).X
-    )
+    np.testing.assert_array_equal(designs[0].transform(pl.DataFrame(raw)).X, designs[1].transform(pd.DataFrame(raw)).X)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +112,7 @@ def test_declared_order_gives_the_reference_and_empty_levels_are_unseen(column):
     np.testing.assert_array_equal(design.transform(make({"x": column})).X, [[1, 0], [0, 1], [1, 0], [0, 0]])
 
 
-@pytest.mark.parametrize(
-    "dtype", ["Int64", "Float64", "boolean", "int8", "uint16", "float32", "bool", object]
-)
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "int8", "uint16", "float32", "bool", object])
 def test_numeric_dtypes_of_pandas_are_numbers(dtype):
     X = pd.DataFrame({"x": pd.Series([0, 1, 1], dtype=dtype)})
     design = Design.fit(X)

@@ -93,9 +93,7 @@ def test_offsets_add_and_exposures_multiply(data):
 
 def test_predicting_needs_the_right_hand_side_only_in_any_order(data):
     design, _ = FormulaDesign.fit("log(y + 1) ~ b + a", data)
-    np.testing.assert_array_equal(
-        design.transform(data[["m", "a", "b"]]).X, design.transform(data[["b", "a"]]).X
-    )
+    np.testing.assert_array_equal(design.transform(data[["m", "a", "b"]]).X, design.transform(data[["b", "a"]]).X)
     with pytest.raises(ValueError, match=r"X lacks the column\(s\) \['b'\]"):
         design.transform(data[["a"]])
     with pytest.raises(ValueError, match="needs a pandas or polars data frame, got ndarray"):

@@ -207,9 +207,7 @@ def load_danwood() -> Bunch:
     ----------
     Daniel & Wood (1980), Fitting Equations to Data, 2nd ed., Wiley, 428-431.
     """
-    return _from_nist(
-        "danwood", "Energy radiated per cm^2 and second against absolute temperature in 1000 K."
-    )
+    return _from_nist("danwood", "Energy radiated per cm^2 and second against absolute temperature in 1000 K.")
 
 
 _REGIONS = {"city": 0.25, "coast": 0.0, "hills": -0.15, "plain": -0.05, "suburb": 0.1}

@@ -30,6 +30,4 @@ def register_on_demand() -> None:
     """Arrange that compiling for Numba or JAX first registers the forms for it."""
     for backend in ("numba", "jax"):
         if f"reglm_{backend}_forms" not in optdb:
-            optdb.register(
-                f"reglm_{backend}_forms", RegisterForms(f"reglm.ops.{backend}_forms"), backend, position=0
-            )
+            optdb.register(f"reglm_{backend}_forms", RegisterForms(f"reglm.ops.{backend}_forms"), backend, position=0)
