@@ -13,6 +13,7 @@ import numpy as np
 import pytensor.tensor as pt
 
 from reglm.compiling import evaluate
+from reglm.families.base import ExponentialDispersion
 from reglm.links import Link
 from reglm.parameters import Array
 from reglm.response import Response, Working
@@ -73,6 +74,11 @@ def fit_intercept(
     -------
     Intercept
     """
+    if start is None and len(y) > 1 and is_one_row(response, y, offset, shape):
+        total = weights.sum(keepdims=True)
+        average = (weights / total * y).sum(axis=0, keepdims=True).astype(y.dtype)
+        b = fit_intercept(response, average, total, offset[:1], shape).value
+        return Intercept(b, null_deviance(response, y, weights, offset, b, shape))
     if start is None:
         start = rough_intercept(response, y, weights, offset, shape)
     b = np.asarray(start, dtype=float)
@@ -95,8 +101,21 @@ def fit_intercept(
         if near and not next_decrement < decrement / 4.0:
             break
         (b, now), step, decrement = found, next_step, next_decrement
+    return Intercept(b, null_deviance(response, y, weights, offset, b, shape))
+
+
+def is_one_row(response: Response, y: Array, offset: Array, shape: Mapping[str, Array]) -> bool:
+    """Whether the intercept sees only the average response: one offset, and a kernel linear in y."""
+    linear = isinstance(response.family, ExponentialDispersion) and y.shape[1] == offset.shape[1] and not shape
+    return linear and not np.ptp(offset, axis=0).any()
+
+
+def null_deviance(
+    response: Response, y: Array, weights: Array, offset: Array, b: Array, shape: Mapping[str, Array]
+) -> float:
+    """Deviance of ``eta = b + offset``."""
     unit = response.unit_deviance(y, offset + b.astype(offset.dtype), shape)
-    return Intercept(b, float((weights * unit).sum()))
+    return float((weights * unit).sum())
 
 
 def scoring_step(now: Working) -> tuple[Array, float]:
