@@ -15,6 +15,7 @@ shapes of the inputs, PyTensor 3 the last two.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ from pytensor.graph.op import Op
 
 Variable = Any  # PyTensor's TensorVariable
 Shape = tuple[Any, ...]
+Array = np.ndarray
+
+SINGLE = 2**18
+"""OpenBLAS runs products of up to this many multiplications on one thread, and short of packing its operands."""
+BLOCK = 128
+"""Short rows are added this many numbers at a time: an inner loop of ten does not vectorise."""
 
 
 def same_dtype(name: str, *variables: Variable) -> list[Variable]:
@@ -47,7 +54,32 @@ def connected(gradient: Variable, output: Variable) -> Variable:
     return output.zeros_like() if isinstance(gradient.type, DisconnectedType) else gradient
 
 
-def column_sums(d: np.ndarray) -> np.ndarray:
+def rows_at_once(p: int, k: int) -> int:
+    """Rows of a product with a p x k matrix that are taken together.
+
+    Thin products are taken in pieces that stay in the cache while the bias is added. They would also gain little
+    from threads, and lose much where other work keeps one of them waiting.
+    """
+    rows = SINGLE // max(p * k, 1)
+    return rows if rows >= 256 else 2**62
+
+
+def pieces(n: int, p: int, k: int) -> Iterator[slice]:
+    """Slices of n rows, `rows_at_once` each; one empty slice if there are none."""
+    step = rows_at_once(p, k)
+    return (slice(start, start + step) for start in range(0, max(n, 1), step))
+
+
+def add_rows(a: Array, b: Array) -> None:
+    """Add the vector b (k,) to every row of the contiguous matrix a (n, k), in place."""
+    repeats = BLOCK // (b.size + 1) + 1
+    whole = len(a) // repeats * repeats
+    blocks = a[:whole].reshape(whole // repeats, repeats * b.size)
+    blocks += np.concatenate([b] * repeats)
+    a[whole:] += b
+
+
+def column_sums(d: Array) -> Array:
     """Sum the rows of d (n, k) by BLAS, several times faster than NumPy's sum where k is small."""
     return np.ones(len(d), d.dtype) @ d
 
@@ -69,9 +101,12 @@ class Affine(Op):
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
-        a = np.matmul(inputs[0], inputs[1])
-        if self.bias:
-            a += inputs[2]
+        h, W, *b = inputs
+        a = np.empty((len(h), W.shape[1]), h.dtype)
+        for rows in pieces(len(h), *W.shape):
+            np.matmul(h[rows], W, out=a[rows])
+            if self.bias:
+                add_rows(a[rows], b[0])
         outputs[0][0] = a
 
     def infer_shape(self, *args: Any) -> list[Shape]:
@@ -102,7 +137,11 @@ class AffineInputs(Op):
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
-        outputs[0][0] = np.matmul(inputs[0], inputs[1].T)
+        d, W = inputs
+        dh = np.empty((len(d), len(W)), d.dtype)
+        for rows in pieces(len(d), *W.shape):
+            np.matmul(d[rows], W.T, out=dh[rows])
+        outputs[0][0] = dh
 
     def infer_shape(self, *args: Any) -> list[Shape]:
         """Rows of d, rows of W."""
@@ -139,7 +178,8 @@ class AffineWeights(Op):
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
         h, d = inputs
-        outputs[0][0] = np.matmul(h.T, d)
+        first, *rest = (np.matmul(h[rows].T, d[rows]) for rows in pieces(len(d), h.shape[1], d.shape[1]))
+        outputs[0][0] = sum(rest, first)
         if self.bias:
             outputs[1][0] = column_sums(d)
 

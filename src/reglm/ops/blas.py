@@ -26,8 +26,8 @@ SIGNATURE = ir.FunctionType(
 KINDS = {types.float64: "d", types.float32: "s"}
 
 
-def matrix_product(transpose_left: bool = False, transpose_right: bool = False) -> Callable:
-    """Make ``left, right, out -> None``, which writes the product of two matrices into a third.
+def matrix_product(transpose_left: bool = False, transpose_right: bool = False, add: bool = False) -> Callable:
+    """Make ``left, right, out -> None``, which writes the product of two matrices into a third, or adds it there.
 
     All are contiguous by rows. BLAS reads memory by columns, so it is asked for ``out.T = right.T @ left.T``.
     """
@@ -45,10 +45,11 @@ def matrix_product(transpose_left: bool = False, transpose_right: bool = False) 
             widths = [builder.select(builder.icmp_signed(">", w, LONG(0)), w, LONG(1)) for _, w in shapes]
             (n, k), inner = shapes[2], shapes[0][0 if transpose_left else 1]
             number = context.get_value_type(left.dtype)
-            one, zero = (builder.bitcast(cgutils.alloca_once_value(builder, number(v)), POINTER) for v in (1.0, 0.0))
+            scales = (cgutils.alloca_once_value(builder, number(v)) for v in (1.0, float(add)))
+            one, keep = (builder.bitcast(scale, POINTER) for scale in scales)
             gemm = cgutils.get_or_insert_function(builder.module, SIGNATURE, "numba_xxgemm")
             sides = [BYTE(ord(KINDS[left.dtype])), transposed[transpose_right], transposed[transpose_left]]
-            operands = [one, data[1], widths[1], data[0], widths[0], zero, data[2], widths[2]]
+            operands = [one, data[1], widths[1], data[0], widths[0], keep, data[2], widths[2]]
             builder.call(gemm, [*sides, k, n, inner, *operands])
             return context.get_dummy_value()
 
