@@ -16,7 +16,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from reglm.ops import elementary, normal, scalar
 
-VERSION = 1  # raise it whenever a kernel changes: compiled programs are kept on disk under this key
+VERSION = 2  # raise it whenever a kernel changes: compiled programs are kept on disk under this key
 
 ELEMENTARY: dict[type, Callable] = {
     scalar.Exp: elementary.exp,
