@@ -12,6 +12,7 @@ import numpy as np
 from reglm.optimize import rules, schedules
 from reglm.optimize.problem import Array
 from reglm.optimize.progress import Progress, Stop, limit_message
+from reglm.optimize.threads import batch_threads
 
 if TYPE_CHECKING:
     from reglm.optimize.minimize import Settings
@@ -68,7 +69,8 @@ def stochastic(progress: Progress, settings: Settings) -> None:
         rate = rate0 * float(schedule(memory.epochs, settings.max_iter, objective))
         if settings.shuffle:
             settings.rng.shuffle(order)
-        mean = epoch(progress, settings, rule.step, memory.rule, theta, order, rate)
+        with batch_threads(settings.batch_size, len(theta)):
+            mean = epoch(progress, settings, rule.step, memory.rule, theta, order, rate)
         memory.epochs += 1
         progress.record(theta, mean * progress.problem.weight, math.nan, rate)
         if mean < lowest - settings.tol * max(1.0, abs(lowest)) or not math.isfinite(lowest):

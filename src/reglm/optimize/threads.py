@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 PARTS = 8
 THREADS_PAY = 1000
+BATCH_PAYS = 100_000_000
 
 
 @cache
@@ -29,6 +30,11 @@ def controller() -> ThreadpoolController:
 def one_thread(size: int) -> AbstractContextManager:
     """Return a context of single-threaded BLAS for factorisations of order `size`, none where threads pay."""
     return controller().limit(limits=1) if size <= THREADS_PAY else nullcontext()
+
+
+def batch_threads(rows: int, parameters: int) -> AbstractContextManager:
+    """Return a context of single-threaded BLAS for mini-batches whose products are too small to share."""
+    return controller().limit(limits=1) if rows * parameters <= BATCH_PAYS else nullcontext()
 
 
 def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS) -> Iterator[T]:
