@@ -54,3 +54,17 @@ def test_every_family_fits(family, options):
         assert np.isfinite(total)
         if family != "gaussian":  # whose log-likelihood is quoted at RSS / n, not at the estimated dispersion
             assert total == pytest.approx(model.fit_.log_likelihood, rel=1e-8)
+
+
+@pytest.mark.parametrize("family", ["negative_binomial", "student_t"])
+def test_null_deviance_is_taken_at_the_estimated_shape(family):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    y = {
+        "negative_binomial": rng.negative_binomial(0.3, 0.3 / (0.3 + np.exp(X[:, 0]))).astype(float),
+        "student_t": X[:, 0] + rng.standard_t(4, size=400),
+    }[family]
+    model = RecursiveGLMRegressor(family=family).fit(X, y)
+    d2 = 1.0 - model.fit_.deviance / model.fit_.null_deviance
+    assert 0.0 < d2 < 1.0
+    assert d2 == pytest.approx(model.score(X, y), abs=1e-8)

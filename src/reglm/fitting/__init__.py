@@ -52,6 +52,9 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     balanced = can_balance and not settings.partial and result.status != "diverging"
     if balanced:
         theta = _rebalance(likelihood, theta, data, settings, penalty, found)
+    if likelihood.shape_specs and likelihood.family.intercept:
+        # Both deviances are taken at the estimated shape; an ordinal model's cutpoints are its null model.
+        null = fit_intercept(likelihood.response, data.y, data.weights, data.offset, likelihood.shape(theta))
     n_rows = int((data.weights > 0).sum())
     total = float(data.weights.sum())
     aliased = int(np.sum(found.details.get("aliased", 0)))
