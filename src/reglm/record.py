@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,11 +14,54 @@ from reglm.parameters import Array
 
 @dataclass(frozen=True)
 class Restart:
-    """One start of a fit: its objective (penalty included) and whether its solver converged."""
+    """One start of a fit: its objective (penalty included), whether its solver converged, and where it ended.
+
+    `theta` (P,) is on the scale of X as given; empty in a model that was loaded from disk.
+    """
 
     objective: float
     converged: bool
     n_iter: int
+    theta: Array = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+
+
+class Refit(Protocol):
+    """Fits the same model, with the same options, to other rows."""
+
+    def __call__(self, data: Data, *, start: Array | None = None, n_init: int = 1, seed: int = 0) -> Fit:
+        """Return the fit of `data`.
+
+        Parameters
+        ----------
+        data : Data
+        start : ndarray (P,), optional
+            Estimates to start from, for the first of the starts.
+        n_init : int
+        seed : int
+        """
+
+
+class Reader(Protocol):
+    """How rows as users have them become those of a `Data` record."""
+
+    @property
+    def columns(self) -> Mapping[str, tuple[int, ...]]:
+        """Columns of the model matrix that each input of the user fills."""
+
+    def rows(self, X: Any, offset: Any = None, exposure: Any = None) -> tuple[Any, Array]:
+        """Model matrix (n, p) and total offset (n, K)."""
+
+    def response(self, y: Any) -> Array:
+        """Response (n, Ky), coded as the family says."""
+
+    def values(self, X: Any, name: str) -> Array:
+        """Values (n,) of a numeric input; level numbers of a categorical one."""
+
+    def levels(self, X: Any, name: str) -> list[Any] | None:
+        """Levels of a categorical input, the reference first; None for a numeric one."""
+
+    def replace(self, X: Any, name: str, values: Any) -> Any:
+        """Copy of X with other values (n,), or one value, for an input; levels for a categorical one."""
 
 
 @dataclass
@@ -65,6 +109,8 @@ class Fit:
     deviance : float
     log_likelihood : float
         At `dispersion` (gaussian: at the maximum-likelihood dispersion); nan for quasi families.
+    refit : callable or None
+        Fits the same model to other rows; None in a model that was loaded from disk.
     """
 
     likelihood: Likelihood
@@ -92,6 +138,7 @@ class Fit:
     deviance: float = float("nan")
     log_likelihood: float = float("nan")
     details: dict[str, Any] = field(default_factory=dict)
+    refit: Refit | None = None
 
     @property
     def nobs(self) -> float:

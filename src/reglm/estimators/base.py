@@ -19,6 +19,7 @@ from reglm.estimators.encode import fit_design
 from reglm.estimators.inputs import check_weights, contiguous, response_names, total_offset
 from reglm.estimators.monitor import Monitor
 from reglm.estimators.options import Options, refuse_threshold
+from reglm.estimators.reader import FittedReader
 from reglm.fitting import Settings
 from reglm.fitting import fit as fit_likelihood
 from reglm.layers import Activation, Dense, Embedding, Layer
@@ -38,6 +39,7 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
     """A generalized linear model whose predictor is a network; see the subclasses."""
 
     fit_: Fit
+    _new_response: Callable[[Any, int], Array]
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -206,14 +208,18 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         response = self.fit_.likelihood.response
         return response.log_density(y, eta, self.dispersion_, weights, self._shape()).sum(axis=1)
 
-    def inference(self, cov: str | None = None) -> Results:
-        """Standard errors, tests and intervals.
+    def inference(self, cov: str | None = None, *, use_t: bool = False, **options: Any) -> Results:
+        """Standard errors, tests, intervals, diagnostics and effects.
 
         Parameters
         ----------
-        cov : {"expected", "observed"}, optional
-            Information the covariance inverts; by default the expected one for ``hidden=()`` and the observed one for
-            networks.
+        cov : str, optional
+            Kind of covariance, see `reglm.inference.covariance`; by default the inverse of the expected information for
+            ``hidden=()`` and of the observed one for networks.
+        use_t : bool
+            Refer to Student's t instead of the normal distribution.
+        **options
+            What the kind asks for, such as ``groups`` for ``cov="cluster"``.
 
         Returns
         -------
@@ -222,22 +228,20 @@ class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
         from reglm import inference
 
         check_is_fitted(self)
-        return inference.results(self.fit_, cov)
+        reader = FittedReader(self.design_, self._rows, self._new_response, self.network_.outputs())
+        return inference.results(self.fit_, cov, use_t, reader, **options)
 
-    def summary(self, cov: str | None = None, alpha: float = 0.05) -> Summary:
+    def summary(self, cov: str | None = None, alpha: float = 0.05, *, use_t: bool = False, **options: Any) -> Summary:
         """Table of the fit in the style of statsmodels.
 
         Parameters
         ----------
-        cov : str, optional
+        cov, use_t, **options
             See `inference`.
         alpha : float
             Level of the intervals is ``1 - alpha``.
         """
-        from reglm import inference
-
-        check_is_fitted(self)
-        return inference.summary(self.fit_, cov, alpha)
+        return self.inference(cov, use_t=use_t, **options).summary(alpha)
 
     def save(self, path: Any) -> None:
         """Write the model as JSON and arrays; `reglm.load` reads it.

@@ -153,6 +153,8 @@ class RecursiveGLMClassifier(ClassifierMixin, BaseRecursiveGLM):
         one_hot = np.eye(len(self.classes_))[codes]
         return one_hot[:, 1:] if self._is_binary(getattr(self.family, "name", self.family)) else one_hot
 
+    _new_response = _encode
+
     def _output_names(self, y: Array) -> list[str]:
         if y.shape[1] == 1 or self.family == "ordinal":
             return self._response_names[:1]

@@ -155,6 +155,13 @@ class Design:
         return tuple(start for start, column in zip(first, self.columns, strict=False) if column.coded)
 
     @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Columns of the model matrix that come from each input."""
+        first = np.cumsum([0, *(column.width for column in self.columns)]).tolist()
+        placed = zip(first, self.columns, strict=False)
+        return {c.name: tuple(range(start, start + c.width)) for start, c in placed if c.role == "input"}
+
+    @property
     def levels(self) -> dict[str, list[Level]]:
         """Levels of the categorical columns, the reference first; None is the level of missing values."""
         return {column.name: list(column.levels) for column in self.columns if column.levels is not None}

@@ -15,6 +15,7 @@ formulaic reads the formula and codes the terms; transforms that learn from the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,6 +141,16 @@ class FormulaDesign:
     def categorical_columns(self) -> tuple[int, ...]:
         """Columns of level numbers: none, formulas give 0/1 columns and contrasts."""
         return ()
+
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Columns of the model matrix in which each column of the data takes part."""
+        bare = [re.sub(r"\[[^\]]*\]", "", name) for name in self.names_out]
+        found = {}
+        for column in self.columns:
+            word = re.compile(rf"(?<![\w.]){re.escape(column.name)}(?![\w.])")
+            found[column.name] = tuple(j for j, name in enumerate(bare) if word.search(name))
+        return {name: columns for name, columns in found.items() if columns}
 
     @property
     def levels(self) -> dict[str, list[Level]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -70,7 +71,26 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
         deviance=good.deviance, log_likelihood=good.log_likelihood,
         details={**found.details, "status": result.status, "pearson": good.pearson,
                  "memory": Memory(scale, result.state)},
+        refit=Again(likelihood, replace(settings, callback=None, verbose=0, memory=None, partial=False, n_jobs=None),
+                    input_names, output_names),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Again:
+    """The same fit with other rows, for the bootstrap, cross-validation and tests: a `reglm.record.Refit`."""
+
+    likelihood: Likelihood
+    settings: Settings = field(repr=False)
+    input_names: list[str] = field(repr=False)
+    output_names: list[str] = field(repr=False)
+
+    def __call__(self, data: Data, *, start: Array | None = None, n_init: int = 1, seed: int = 0) -> Fit:
+        """Fit; the arguments are those of `reglm.record.Refit`."""
+        settings = replace(self.settings, start=start, n_init=n_init, seed=seed)
+        likelihood = copy(self.likelihood)  # whose buffers are those of the rows it was fitted to
+        likelihood.buffers = dict(likelihood.buffers)
+        return fit(likelihood, data, settings, self.input_names, self.output_names)
 
 
 def _estimate(
@@ -98,6 +118,7 @@ def _estimate(
         solver, theta0s, seeds,
     )  # fmt: skip
     perfection.name(found.result)
+    found.restarts = [replace(restart, theta=scale.to_raw(restart.theta)) for restart in found.restarts]
     return found, scale.to_raw(found.result.theta), scale
 
 

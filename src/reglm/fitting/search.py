@@ -71,7 +71,7 @@ def score_linear(likelihood: Likelihood, data: Data, penalty: Array, settings: S
     l2 = penalty if penalty.any() else None
     result = irls(data.X, rows, start, intercept=has_bias, l2=l2, callback=settings.callback, **options)
     details = {"aliased": result.aliased, "condition": result.condition, "method": result.method}
-    return Found(result, "irls", [Restart(result.value, result.converged, result.n_iter)], details)
+    return Found(result, "irls", [Restart(result.value, result.converged, result.n_iter, result.theta)], details)
 
 
 def starts(
@@ -117,7 +117,7 @@ def search(
     best = min(results, key=score)
     if validation is None and settings.solver == "auto" and l1 is None and _polishable(likelihood, data, solver, best):
         best = polish(penalised, best)
-    return Found(best, solver, [Restart(r.value, r.converged, r.n_iter) for r in results])
+    return Found(best, solver, [Restart(r.value, r.converged, r.n_iter, r.theta) for r in results])
 
 
 def score(result: Result) -> float:

@@ -11,19 +11,17 @@ from scipy import stats
 from reglm.inference.covariances import Covariance, estimate
 from reglm.inference.terms import coefficients, shape_terms
 from reglm.parameters import Array
-from reglm.record import Fit
+from reglm.record import Fit, Reader
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from reglm.inference.tables import Summary
 
 ONE_RESPONSE = frozenset({"multinomial", "ordinal"})
 """Families whose columns of y are the classes of one response."""
 
 
-class Results:
-    """Estimates, standard errors and measures of fit of a recursive GLM.
+class Estimates:
+    """Estimates, standard errors and measures of fit: what the other parts of `Results` rest on.
 
     `params` holds the coefficients of a generalized linear model, or the output layer and skip term of a
     network, and then the family's shape parameters on their natural scale. `theta` has all parameters.
@@ -37,6 +35,10 @@ class Results:
     use_t : bool
         Refer to Student's t with `df_resid` degrees of freedom instead of the normal distribution: exact for
         ordinary least squares. The default is the normal distribution, as in `statsmodels.GLM`.
+    reader : Reader, optional
+        Reads rows as users have them; without one, X is the model matrix and y is coded as the family says.
+    **options
+        Of the covariance.
 
     Attributes
     ----------
@@ -47,10 +49,13 @@ class Results:
         Warnings that belong to the table.
     """
 
-    def __init__(self, fit: Fit, cov: str | None = None, use_t: bool = False) -> None:
+    def __init__(
+        self, fit: Fit, cov: str | None = None, use_t: bool = False, reader: Reader | None = None, **options: Any
+    ) -> None:
         self.fit = fit
         self.use_t = bool(use_t)
-        self._covariance: Covariance = estimate(fit, cov)
+        self.reader = reader
+        self._covariance: Covariance = estimate(fit, cov, **options)
         self.cov_type = self._covariance.kind
         self.refusal = self._covariance.refusal
         self.notes = list(self._covariance.notes)
@@ -198,34 +203,9 @@ class Results:
         """Schwarz's criterion ``-2 llf + rank log(nobs)`` (Schwarz 1978)."""
         return -2.0 * self.llf + self.rank * float(np.log(self.nobs))
 
-    def summary(self, alpha: float = 0.05, title: str | None = None) -> Summary:
-        """Table of the model in the style of statsmodels.
-
-        Parameters
-        ----------
-        alpha : float
-            Intervals have level ``1 - alpha``.
-        title : str, optional
-        """
-        from reglm.inference.report import report
-
-        return report(self, alpha, title)
-
     def __repr__(self) -> str:
         fit = self.fit
         return (
             f"<Results: {fit.likelihood.family.name}, {self.rank} parameters, "
             f"deviance {self.deviance:.6g}, cov_type={self.cov_type!r}>"
         )
-
-
-def results(fit: Fit, cov: str | None = None, use_t: bool = False) -> Results:
-    """Return the results of a fit; see `Results` for the arguments."""
-    return Results(fit, cov, use_t)
-
-
-def summary(
-    fit: Fit, cov: str | None = None, alpha: float = 0.05, *, use_t: bool = False, title: str | None = None
-) -> Summary:
-    """Return the summary of a fit; see `Results` and `Results.summary` for the arguments."""
-    return Results(fit, cov, use_t).summary(alpha, title)

@@ -10,17 +10,17 @@ from reglm.inference.tables import Summary, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reglm.inference.estimates import Results
+    from reglm.inference.estimates import Estimates
 
 TITLES = {True: "Generalized Linear Model Results", False: "Recursive Generalized Linear Model Results"}
 
 
-def report(results: Results, alpha: float = 0.05, title: str | None = None) -> Summary:
+def report(results: Estimates, alpha: float = 0.05, title: str | None = None) -> Summary:
     """Return the summary of a fit.
 
     Parameters
     ----------
-    results : Results
+    results : Estimates
     alpha : float
         Intervals have level ``1 - alpha``.
     title : str, optional
@@ -30,7 +30,7 @@ def report(results: Results, alpha: float = 0.05, title: str | None = None) -> S
     return Summary(title or TITLES[fit.is_linear], _obtained(results), _measures(results), table, notes(results))
 
 
-def coefficient_table(results: Results, alpha: float = 0.05) -> pd.DataFrame:
+def coefficient_table(results: Estimates, alpha: float = 0.05) -> pd.DataFrame:
     """Coefficients, standard errors, z or t, p-values and interval ends (M, 6).
 
     Without standard errors: the coefficients alone for a generalized linear model, no rows for a network,
@@ -50,7 +50,7 @@ def coefficient_table(results: Results, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _obtained(results: Results) -> list[tuple[str, str]]:
+def _obtained(results: Estimates) -> list[tuple[str, str]]:
     """Left column: the model and how it was fitted."""
     fit = results.fit
     names = ", ".join(map(str, fit.output_names))
@@ -71,7 +71,7 @@ def _obtained(results: Results) -> list[tuple[str, str]]:
     return [*pairs, ("Covariance Type", "none" if results.refusal else results.cov_type)]
 
 
-def _measures(results: Results) -> list[tuple[str, str]]:
+def _measures(results: Estimates) -> list[tuple[str, str]]:
     """Right column: size and quality of the fit."""
     fit = results.fit
     return [
@@ -88,7 +88,7 @@ def _measures(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def notes(results: Results) -> list[str]:
+def notes(results: Estimates) -> list[str]:
     """Return the notes below the table: about the fit, then about the standard errors."""
     found = fit_notes(results.fit)
     if results.refusal:

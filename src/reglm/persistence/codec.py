@@ -125,7 +125,8 @@ def without_data(fit: Fit) -> Fit:
     """Return a fit without its training rows, and of its details what a summary shows, numbers and words."""
     shown = ("aliased", "levels")
     details = {k: v for k, v in fit.details.items() if k in shown or isinstance(v, (str, int, float))}
-    return replace(fit, data=None, details=details)
+    restarts = [replace(restart, theta=np.zeros(0)) for restart in fit.restarts]
+    return replace(fit, data=None, details=details, restarts=restarts, refit=None)
 
 
 def _default(f: Field[Any]) -> Any:
