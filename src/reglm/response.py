@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
@@ -17,8 +18,8 @@ from reglm.compiling import Interpreted
 from reglm.families import Family, Mean
 from reglm.links import Link
 from reglm.ops.plain import plain
-from reglm.optimize.threads import map_rows
 from reglm.parameters import Array
+from reglm.threads import map_rows
 
 BLOCK_ROWS = 16_384
 
@@ -108,6 +109,15 @@ class Response:
 
         return self._run("mean", formula, shape, eta)[0]
 
+    def mean_slope(self, eta: Array, output: int = 0, shape: Shape | None = None) -> Array:
+        """Derivative of one column of the expected response in the linear predictors of its row (n, K)."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            column = self.family.response(i.mean, **i.shape)[:, output]
+            return [pytensor.grad(column.sum(), i.eta)]
+
+        return self._run(f"mean slope {output}", formula, shape, eta)[0]
+
     def location(self, eta: Array, shape: Shape | None = None) -> Array:
         """Return the parameter of the family's distribution: class probabilities, underlying means."""
 
@@ -180,6 +190,42 @@ class Response:
             K = eta.shape[1]
             information = information[:, :, None] * np.eye(K, dtype=eta.dtype) if K > 1 else information[:, :, None]
         return Working(-float(kernel.sum()), score, information)
+
+    def row_scores(self, y: Array, eta: Array, weights: Array, shape: Shape | None = None) -> list[Array]:
+        """Derivatives of each row's log-likelihood at dispersion 1, weights included.
+
+        Parameters
+        ----------
+        y, eta, weights : arrays (n, Ky), (n, K), (n, 1)
+        shape : mapping
+
+        Returns
+        -------
+        list of ndarray
+            In eta (n, K), then in every entry of every shape parameter (n, 1), in the order of `shape`.
+        """
+        sizes = tuple(int(np.size(value)) for value in (shape or {}).values())
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            value = self.family.objective(i.y, i.mean, i.weights, **i.shape)
+            pairs = zip(i.shape.values(), sizes, strict=True)
+            return [slope(value, i.mean.eta), *(d for s, size in pairs for d in _by_row(value, s, size))]
+
+        return self._run(f"rows{sizes}", formula, shape, eta, y, weights)
+
+
+def _by_row(value: TensorVariable, s: TensorVariable, size: int) -> list[TensorVariable]:
+    """Derivatives (n, 1) of each row of a value in every entry of s.
+
+    The gradient along z is linear in z (n, K), so that its own gradient in z is the derivative of each entry.
+    """
+    z = pt.ones_like(value)
+    along = pytensor.grad(None, s, known_grads={value: z}, disconnected_inputs="ignore")
+    entries = [along] if s.ndim == 0 else [along[j] for j in range(size)]
+    return [
+        pytensor.grad(entry, z, disconnected_inputs="ignore").sum(axis=1, keepdims=True) + 0 * value[:, :1]
+        for entry in entries
+    ]
 
 
 def has_information(family: Family) -> bool:
