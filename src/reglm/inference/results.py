@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from reglm.inference.estimates import Estimates
 from reglm.inference.report import report
+from reglm.inference.testing import Testing
 from reglm.record import Fit, Reader
 
 if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class Results(Estimates):
+class Results(Testing, Estimates):
     """Estimates, standard errors, tests, intervals, diagnostics and effects of a recursive GLM.
 
     The parameters are those of `reglm.inference.estimates.Estimates`.
