@@ -8,6 +8,7 @@ import pytensor.tensor as pt
 import pytest
 from network_cases import ROWS, X, make
 from pytensor.link.c.op import COp
+from threadpoolctl import threadpool_limits
 
 from reglm import compiling, links, ops
 from reglm.compiling import Graph, Interpreted, count_compilations, evaluate, function
@@ -218,3 +219,39 @@ def test_a_missing_jax_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(compiling, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'reglm\[jax\]'"):
         compiling.check_backend("jax")
+
+
+def row_sums():
+    graph = squares()
+    return graph._replace(rows=graph.inputs[:1])
+
+
+@pytest.mark.parametrize("n", [100, 1_000, 20_011])
+def test_sums_over_rows_are_taken_in_blocks_whatever_the_number_of_threads(fresh, n):
+    x, W = RNG.normal(size=(n, 30)), RNG.normal(size=(30, 20)) / 5
+    expected = Interpreted(*squares()[:2])(x, W)
+    run = function(row_sums, "row sums", "numba")
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            found.append(run(x, W))
+    for value, gradient in found:
+        assert value == found[0][0]
+        np.testing.assert_array_equal(gradient, found[0][1])
+    np.testing.assert_allclose(found[0][0], expected[0], rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(found[0][1], expected[1], rtol=1e-10, atol=1e-9)
+
+
+def test_blocks_serve_several_threads_at_once(fresh):
+    x, W = RNG.normal(size=(30_000, 30)), RNG.normal(size=(30, 20)) / 5
+    run = function(row_sums, "row sums", "numba")
+    expected = run(x, W)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(run(x, W))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for one in found:
+        np.testing.assert_array_equal(one[1], expected[1])

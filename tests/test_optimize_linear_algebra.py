@@ -16,7 +16,7 @@ from reglm.optimize import (
 )
 from reglm.optimize.dependence import dependent_by_crossproduct, dependent_columns
 from reglm.optimize.subproblems import exact_step, steihaug_step
-from reglm.optimize.threads import controller
+from reglm.threads import controller
 
 RNG = np.random.default_rng(0)
 TALL = RNG.normal(size=(20_011, 7)) * (RNG.random((20_011, 7)) < 0.6)

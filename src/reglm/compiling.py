@@ -12,10 +12,11 @@ The only module that compiles. Three ideas:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import toposort
 
 from reglm.ops.plain import PLAIN
+from reglm.threads import map_rows
 
 Array = np.ndarray
 
@@ -38,12 +40,25 @@ _programs: dict[Hashable, Program] = {}
 _counts = {"python": 0, "numba": 0, "c": 0, "jax": 0}
 
 
+SHARE_OPERATIONS = 2_000_000
+"""Work from which rows are shared among threads, on the same scale."""
+SHARE_ROWS = 64
+"""Rows that a thread takes at least: fewer, and adding up gradients costs what the thread saves."""
+CACHE_NUMBERS = 2**17
+"""Rows are taken in blocks that hold about this many numbers and so stay in the cache."""
+
+
 class Graph(NamedTuple):
-    """Inputs and outputs of a graph, and what its builder wants remembered with it."""
+    """Inputs and outputs of a graph, and what its builder wants remembered with it.
+
+    `rows` are the inputs with a row for each observation, where every output is a sum over the observations;
+    compiled forms then may take the rows in blocks, on several threads.
+    """
 
     inputs: Sequence[Variable]
     outputs: Sequence[Variable]
     note: Any = None
+    rows: Sequence[Variable] = ()
 
 
 def check_backend(backend: str) -> str:
@@ -64,7 +79,7 @@ def check_backend(backend: str) -> str:
 def _mode(backend: str) -> Mode:
     """Linker and rewrites of a backend; names are spelt out since FAST_RUN differs between PyTensor lines."""
     if backend == "numba":
-        return pytensor.compile.mode.NUMBA
+        return Mode(linker=_released(), optimizer=pytensor.compile.mode.NUMBA.optimizer)
     if backend == "jax":
         jax_mode = pytensor.compile.mode.JAX  # made first: PyTensor sets JAX's precision when it loads JAX
         import jax
@@ -78,15 +93,30 @@ def _mode(backend: str) -> Mode:
     return Mode(linker="py", optimizer=PLAIN)
 
 
+def _released() -> Any:
+    """Return PyTensor's Numba linker, but without the interpreter lock while its functions run."""
+    from pytensor.link.numba.dispatch.basic import numba_njit
+    from pytensor.link.numba.linker import NumbaLinker
+
+    class Released(NumbaLinker):
+        def jit_compile(self, fn_and_cache: Any) -> Any:
+            function, key = fn_and_cache
+            return numba_njit(function.py_func, final_function=True, cache=key is not None, nogil=True)
+
+    return Released()
+
+
 def _compile(graph: Graph, backend: str) -> Callable[..., list[Array]]:
     _counts[backend] += 1
-    return pytensor.function(
+    compiled = pytensor.function(
         list(graph.inputs),
         list(graph.outputs),
         mode=_mode(backend),
         trust_input=True,
         on_unused_input="ignore",
     )
+    # Numba's own function has no storage that calls from several threads would share.
+    return compiled.vm.jit_fn if backend == "numba" else compiled
 
 
 @contextmanager
@@ -115,16 +145,38 @@ class Program:
     def __init__(self, build: Callable[[], Graph]) -> None:
         self.graph = build()
         self.nodes = len(list(toposort(self.graph.outputs)))
+        self._rows = [i for i, v in enumerate(self.graph.inputs) if v in set(self.graph.rows)]
         self._forms: dict[str, Callable[..., list[Array]]] = {}
         self._lock = threading.Lock()
 
     def run(self, tier: str, arguments: Sequence[Array]) -> list[Array]:
-        """Run the compiled form of a tier, one thread at a time: a form holds its arguments while it runs."""
-        with self._lock:
+        """Run the compiled form of a tier."""
+        with self._lock:  # forms other than Numba's hold their arguments while they run
             if tier not in self._forms:
                 self._forms[tier] = _compile(self.graph, tier)
-            with np.errstate(all="ignore"):  # as the compiled forms do: a line search may try what overflows
-                return self._forms[tier](*arguments)
+            if tier != "numba":
+                with np.errstate(all="ignore"):  # as the compiled forms do: a line search may try what overflows
+                    return self._forms[tier](*arguments)
+        return self._in_blocks(self._forms[tier], arguments)
+
+    def _in_blocks(self, form: Callable[..., Sequence[Array]], arguments: Sequence[Array]) -> list[Array]:
+        """Run on blocks of rows where that pays and add up the outputs; the blocks depend on sizes alone."""
+        n = len(arguments[self._rows[0]]) if self._rows else 0
+        if n < 2 * SHARE_ROWS or self.operations(arguments) < SHARE_OPERATIONS:
+            return [np.asarray(output) for output in form(*arguments)]
+        block = max(SHARE_ROWS, CACHE_NUMBERS // sum(a.shape[-1] for a in arguments if a.ndim))
+
+        def part(start: int, stop: int) -> Sequence[Array]:
+            edges = [*range(start, stop, block), stop]
+            return _total(form(*self._cut(arguments, *pair)) for pair in pairwise(edges))
+
+        return [np.asarray(output) for output in _total(map_rows(part, n, SHARE_ROWS))]
+
+    def _cut(self, arguments: Sequence[Array], start: int, stop: int) -> list[Array]:
+        cut = list(arguments)
+        for i in self._rows:
+            cut[i] = arguments[i][start:stop]
+        return cut
 
     def interpret(self, arguments: Sequence[Array]) -> list[Array]:
         """Run the graph as it was built, by NumPy; threads need not wait for one another."""
@@ -140,6 +192,17 @@ class Program:
         parameters = sum(a.size for a in arguments if a.ndim == 0 or a.shape[0] != rows)
         widths = sum(a.shape[-1] for a in arguments if a.ndim)
         return self.nodes * NODE_OPERATIONS + rows * (parameters + 20 * widths)
+
+
+def _total(parts: Iterable[Sequence[Array]]) -> Sequence[Array]:
+    """Add up the outputs of several calls."""
+    total, *others = parts
+    if others:
+        total = [np.asarray(a + b) for a, b in zip(total, others[0], strict=True)]  # anew: an output may be an input
+    for other in others[1:]:
+        for i, b in enumerate(other):
+            total[i] += b
+    return total
 
 
 class Tiered:

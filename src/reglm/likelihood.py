@@ -58,6 +58,11 @@ class Symbols:
     trace: Trace
     extra: list[TensorVariable] = field(default_factory=list)
 
+    def rows(self) -> list[TensorVariable]:
+        """Inputs with a row for each observation; none where observations do not act one by one."""
+        alone = not isinstance(self.X, SparseRows) and not self.trace.statistics
+        return [self.X, self.y, self.offset, self.weights, *self.trace.noise] if alone else []
+
     def inputs(self) -> list[TensorVariable]:
         """Inputs in the order of `Likelihood.arguments`."""
         X = list(self.X) if isinstance(self.X, SparseRows) else [self.X]
@@ -189,7 +194,7 @@ class Likelihood:
         def build() -> Graph:
             s = self.symbols(training=training)
             value = self._objective(s)
-            return Graph(s.inputs(), [value, *_gradient(value, s)])
+            return Graph(s.inputs(), [value, *_gradient(value, s)], rows=s.rows())
 
         run = self._program("training" if training else "objective", build)
         value, *gradient = run(*self.arguments(theta, data, noise or ()))
@@ -204,7 +209,7 @@ class Likelihood:
             along: dict[TensorVariable, TensorVariable] = {}
             for slope, v in zip(_gradient(self._objective(s), s), s.extra, strict=True):
                 along[slope] = along[slope] + v if slope in along else v  # parameters may share a slope
-            return Graph(s.inputs(), _gradient(None, s, along))
+            return Graph(s.inputs(), _gradient(None, s, along), rows=s.rows())
 
         vectors = self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values()
         return _flat(self._program("hessp", build)(*self.arguments(theta, data), *vectors))

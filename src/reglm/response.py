@@ -16,6 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from reglm.compiling import Interpreted
 from reglm.families import Family, Mean
+from reglm.families.base import slope
 from reglm.links import Link
 from reglm.ops.plain import plain
 from reglm.parameters import Array

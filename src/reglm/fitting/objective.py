@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,10 +36,15 @@ class Penalised:
     penalty: Array
     rng: np.random.Generator
 
-    @property
+    @cached_property
     def weight(self) -> float:
         """Total weight."""
         return float(self.data.weights.sum())
+
+    @cached_property
+    def shrinkage(self) -> Array | None:
+        """Penalty per unit weight (P,) in the model's dtype; None if there is none."""
+        return (self.penalty / self.weight).astype(self.likelihood.dtype) if self.penalty.any() else None
 
     def _noise(self, rows: int) -> list[Array] | None:
         """Dropout draws; None (evaluation mode) for networks that train and predict alike."""
@@ -70,10 +76,12 @@ class Penalised:
         batch = self.data.rows(rows)
         value, gradient = self.likelihood.value_grad(theta, batch, self._noise(len(rows)))
         weight = max(float(batch.weights.sum()), np.finfo(float).tiny)
-        gradient /= weight
-        shrink = self.penalty / self.weight
-        gradient += shrink * theta
-        return value / weight + 0.5 * float(shrink @ theta**2), gradient
+        gradient *= 1.0 / weight
+        if self.shrinkage is None:
+            return value / weight, gradient
+        pull = self.shrinkage * theta
+        gradient += pull
+        return value / weight + 0.5 * float(pull @ theta), gradient
 
     def information(self, theta: Array) -> tuple[Array, Array]:
         """Gradient and expected information, penalty included."""

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from reglm.optimize.problem import Array
-from reglm.optimize.threads import PARTS, map_rows
+from reglm.threads import PARTS, map_rows
 
 BLOCK_BYTES = 1 << 19
 MIN_BLOCK_ROWS = 256

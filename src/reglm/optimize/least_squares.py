@@ -18,7 +18,7 @@ from scipy.linalg import lapack, solve_triangular
 from reglm.optimize.crossproduct import Design, block_rows, row_blocks
 from reglm.optimize.dependence import dependent_columns, tolerance
 from reglm.optimize.problem import Array
-from reglm.optimize.threads import map_rows, one_thread
+from reglm.threads import map_rows, one_thread
 
 
 def solve_normal(G: Array, g: Array) -> tuple[Array, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from reglm.optimize import rules, schedules
 from reglm.optimize.problem import Array
 from reglm.optimize.progress import Progress, Stop, limit_message
-from reglm.optimize.threads import batch_threads
+from reglm.threads import batch_threads
 
 if TYPE_CHECKING:
     from reglm.optimize.minimize import Settings
