@@ -1,0 +1,159 @@
+"""Average marginal effects with standard errors by the delta method.
+
+A continuous input's effect is the average slope of the mean, a level's the average difference from the mean at
+the reference level (Greene 2018, section 17.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from reglm.inference.averages import Averages, Means, stacked
+from reglm.inference.bands import Effect, effect
+from reglm.inference.estimates import Estimates
+from reglm.inference.sample import CodedRows, Sample
+from reglm.inference.tables import Summary
+from reglm.parameters import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLACES = ("overall", "mean")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginalEffects:
+    """Table of marginal effects.
+
+    Parameters
+    ----------
+    effect : Effect
+        Its grid has the ``input`` and the ``level``, None for a numeric input.
+    title : str
+    header : list of (str, str)
+    """
+
+    effect: Effect
+    title: str
+    header: list[tuple[str, str]]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the effects: ``input``, or ``input[level]``."""
+        pairs = zip(self.effect.grid["input"], self.effect.grid["level"], strict=True)
+        return [name if level is None else f"{name}[{level}]" for name, level in pairs]
+
+    def as_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Table (m, 6): ``effect``, ``std err``, ``z`` or ``t``, its p-value and interval ends."""
+        import pandas as pd
+
+        found, low_high = self.effect, self.effect.conf_int(alpha)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = found.value / found.se
+        letter = "z" if np.isinf(found.df) else "t"
+        return pd.DataFrame(
+            {
+                "effect": found.value,
+                "std err": found.se,
+                letter: z,
+                f"P>|{letter}|": 2 * stats.t.sf(np.abs(z), found.df),
+                f"[{alpha / 2:g}": low_high[:, 0],
+                f"{1 - alpha / 2:g}]": low_high[:, 1],
+            },
+            index=self.labels,
+        )
+
+    def summary(self, alpha: float = 0.05) -> Summary:
+        """Printable table, with intervals of level ``1 - alpha``."""
+        return Summary(self.title, self.header, [], self.as_frame(alpha), self.effect.notes)
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+    def __repr__(self) -> str:
+        return self.summary().as_text()
+
+
+def marginal_effects(
+    results: Estimates,
+    rows: Sample,
+    columns: Sequence[str] | None = None,
+    *,
+    at: str = "overall",
+    scale: str = "response",
+    output: int = 0,
+    dummy: bool = False,
+) -> MarginalEffects:
+    """Marginal effects of inputs; see `reglm.inference.effects.Effects.marginal_effects` for the arguments."""
+    if at not in PLACES:
+        raise ValueError(f"at={at!r} is not known; choose one of {list(PLACES)}.")
+    means = means_of(results, output, scale)
+    parts, grid = [], []
+    shown: list[str | None]
+    for name in rows.reader.columns if columns is None else columns:
+        levels = rows.reader.levels(rows.X, name)
+        values = rows.reader.values(rows.X, name)
+        if levels is None and dummy and np.isin(values, (0.0, 1.0)).all():
+            levels, shown = [0.0, 1.0], [None]
+        else:
+            shown = [None] if levels is None else list(map(label, levels[1:]))
+        parts.append(_slope(means, rows, name, at) if levels is None else _differences(means, rows, name, levels, at))
+        grid += [(name, level) for level in shown]
+    found = effect(results, stacked(parts), dict(zip(("input", "level"), zip(*grid, strict=True), strict=True)))
+    found.notes.extend(_notes(rows, columns))
+    header = [("Effects on", f"the {'mean' if scale == 'response' else 'linear predictor'}"), ("At", at)]
+    return MarginalEffects(found, "Marginal effects", header)
+
+
+def means_of(results: Estimates, output: int, scale: str = "response") -> Means:
+    """Means at the results' estimates, with gradients where there are standard errors; aliased parameters are zero."""
+    theta = np.nan_to_num(np.asarray(results.theta, dtype=float), nan=0.0)
+    return Means(results.fit, output, scale, theta, gradient=not results.refusal)
+
+
+def label(level: Any) -> str:
+    """Name of a level; that of missing values is ``missing``."""
+    return "missing" if level is None else str(level)
+
+
+def _notes(rows: Sample, columns: Sequence[str] | None) -> list[str]:
+    reader = rows.reader
+    if isinstance(reader, CodedRows):
+        left = sorted(set(reader.categorical.values())) if columns is None else []
+        return [f"Effects of categorical inputs ({', '.join(left)}) need the data frame: pass X."] if left else []
+    names = reader.columns if columns is None else columns
+    references = {name: reader.levels(rows.X, name) for name in names}
+    told = [f"{name}[{label(levels[0])}]" for name, levels in references.items() if levels is not None]
+    return [f"Effects of levels are differences from {', '.join(told)}."] if told else []
+
+
+def _average(means: Means, rows: Sample, weights: Array, at: str) -> Averages:
+    """Weighted sum over the rows, or the value at their average row times the sum of the weights."""
+    X, offset = rows.coded()
+    if at == "overall":
+        return means.average(X, offset, weights[:, None])
+    centre = np.asarray(rows.weights @ X).reshape(1, -1)
+    X = type(X)(centre) if hasattr(X, "tocsr") else centre
+    return means.average(X, (rows.weights @ offset)[None], np.array([[weights.sum()]]))
+
+
+def _differences(means: Means, rows: Sample, name: str, levels: Sequence[Any], at: str) -> Averages:
+    """Differences of the levels from the first."""
+    found = stacked([_average(means, rows.at(name, level), rows.weights, at) for level in levels])
+    return found.combined(np.column_stack([-np.ones(len(levels) - 1), np.eye(len(levels) - 1)]))
+
+
+def _slope(means: Means, rows: Sample, name: str, at: str) -> Averages:
+    """Average derivative by central differences; the step is what the rows really move by."""
+    x = rows.reader.values(rows.X, name)
+    dtype = rows.coded()[0].dtype
+    h = np.finfo(dtype).eps ** (1 / 3) * (x.std() or max(abs(x[0]), 1.0))
+    ahead, behind = ((x + s * h).astype(dtype).astype(float) for s in (1, -1))
+    weights = rows.weights / (ahead - behind)
+    up, down = (_average(means, rows.at(name, moved), weights, at) for moved in (ahead, behind))
+    return stacked([up, down]).combined(np.array([[1.0, -1.0]]))
