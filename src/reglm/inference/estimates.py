@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from reglm.inference.covariances import Covariance, estimate
+from reglm.inference.covariances import Covariance, estimate, observed_numbers
 from reglm.inference.terms import coefficients, shape_terms
 from reglm.parameters import Array
 from reglm.record import Fit, Reader
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ONE_RESPONSE = frozenset({"multinomial", "ordinal"})
-"""Families whose columns of y are the classes of one response."""
 
 
 class Estimates:
@@ -29,16 +26,17 @@ class Estimates:
     Parameters
     ----------
     fit : Fit
-    cov : {"expected", "observed"}, optional
-        Information from which standard errors are taken; expected for a generalized linear model, observed
-        for a network and where shape parameters are estimated.
+    cov : str, optional
+        One of `reglm.inference.covariances.KINDS`; by default the inverse of the expected information for a
+        generalized linear model, of the observed one for a network and where shape parameters are estimated.
     use_t : bool
-        Refer to Student's t with `df_resid` degrees of freedom instead of the normal distribution: exact for
+        Refer to Student's t with `df_inference` degrees of freedom instead of the normal distribution: exact for
         ordinary least squares. The default is the normal distribution, as in `statsmodels.GLM`.
     reader : Reader, optional
         Reads rows as users have them; without one, X is the model matrix and y is coded as the family says.
     **options
-        Of the covariance.
+        Of the covariance: ``groups=``, ``use_correction=``, ``df_correction=`` and ``information=``, see
+        `reglm.inference.covariances.estimate`.
 
     Attributes
     ----------
@@ -99,6 +97,11 @@ class Estimates:
             V = np.block([[matrix[np.ix_(shown, shown)], cross], [cross.T, inner]])
         return pd.DataFrame(V, index=self.names, columns=self.names)
 
+    def params_along(self, change: Array) -> Array:
+        """Changes of `params` (n, M) that go with changes of `theta` (n, P), to first order."""
+        shown = change[:, [term.position for term in self._terms]]
+        return np.hstack([shown, np.nan_to_num(change) @ self._shape.slope.T])
+
     def cov_theta(self) -> Array:
         """Covariance matrix of `theta` (P, P); NaN without standard errors."""
         matrix = self._covariance.matrix
@@ -117,7 +120,7 @@ class Estimates:
     @property
     def reference(self) -> Any:
         """Distribution to which `tvalues` are referred."""
-        return stats.t(self.df_resid) if self.use_t else stats.norm()
+        return stats.t(self.df_inference) if self.use_t else stats.norm()
 
     @cached_property
     def pvalues(self) -> pd.Series:
@@ -154,9 +157,13 @@ class Estimates:
     @property
     def df_resid(self) -> float:
         """Observed numbers, one a row and independent response, minus estimated parameters."""
-        likelihood = self.fit.likelihood
-        columns = 1 if likelihood.family.name in ONE_RESPONSE else likelihood.network.outputs()
-        return columns * self.nobs - self.rank
+        return observed_numbers(self.fit) - self.rank
+
+    @property
+    def df_inference(self) -> float:
+        """Degrees of freedom for t and F statistics: `df_resid`, or clusters less one."""
+        known = self._covariance.df_inference
+        return self.df_resid if known is None else known
 
     @property
     def df_model(self) -> int:
