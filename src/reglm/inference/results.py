@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reglm.inference.effects import Effects
+from reglm.inference.predictions import Predictions
 from reglm.inference.report import report
 from reglm.inference.testing import Testing
 from reglm.record import Fit, Reader
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class Results(Testing, Effects):
+class Results(Testing, Effects, Predictions):
     """Estimates, standard errors, tests, intervals, diagnostics and effects of a recursive GLM.
 
     The parameters are those of `reglm.inference.estimates.Estimates`.
