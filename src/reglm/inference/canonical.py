@@ -43,7 +43,8 @@ class HiddenLayer(NamedTuple):
 
     Attributes
     ----------
-    name, activation : str
+    name, activation, next : str
+        `next` names the layer that takes the outputs.
     incoming : ndarray of int (M, units)
         Weights in, biases included.
     outgoing : ndarray of int (K, units)
@@ -56,6 +57,7 @@ class HiddenLayer(NamedTuple):
 
     name: str
     activation: str
+    next: str
     incoming: Array
     outgoing: Array
     biases: Array | None
@@ -121,6 +123,7 @@ def hidden_layers(network: Network) -> Iterator[HiddenLayer]:
             yield HiddenLayer(
                 name,
                 links.get(layer.activation).name,
+                after,
                 np.concatenate([part.reshape(-1, layer.units) for part in parts]),
                 weights,
                 np.concatenate(biases) if biases else None,

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from reglm.inference.identifiability import verdict
 from reglm.inference.information import expected_factor, identified, in_double, observed_factor
 from reglm.inference.sandwich import POWERS, group_codes, meat, small_sample_factor
 from reglm.likelihood import Data
@@ -155,6 +156,9 @@ def estimate(
     empty = Covariance(kind, None, aliased, theta, refusal, _rank_notes(fit, kept))
     if refusal:
         return empty
+    refusal, unit_notes = verdict(exact, data)
+    if refusal:
+        return replace(empty, refusal=refusal)
     factor = FACTORS[information](exact, data, kept)
     if factor is None:
         return replace(empty, refusal=f"the {information} information is not positive definite{_hint(fit)}.")
@@ -163,7 +167,13 @@ def estimate(
         return replace(empty, refusal=root)
     matrix = np.full((len(theta),) * 2, np.nan)
     matrix[np.ix_(kept, kept)] = factor @ root @ factor.T
-    notes = [*empty.notes, *_edge_notes(fit), *_kind_notes(fit, kind, count), *_score_notes(exact, data, kept, factor)]
+    notes = [
+        *empty.notes,
+        *unit_notes,
+        *_edge_notes(fit),
+        *_kind_notes(fit, kind, count),
+        *_score_notes(exact, data, kept, factor),
+    ]
     return replace(empty, matrix=matrix, notes=notes, df_inference=count - 1.0 if count and df_correction else None)
 
 

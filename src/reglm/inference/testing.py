@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reglm.inference.canonical import canonical
 from reglm.inference.estimates import Estimates
+from reglm.inference.identifiability import Identifiability, identifiability
 from reglm.inference.optima import optima_table
 
 if TYPE_CHECKING:
@@ -38,3 +39,13 @@ class Testing(Estimates):
         import pandas as pd
 
         return pd.Series(canonical(self.fit.likelihood.network, self.fit.theta), self.fit.likelihood.layout.labels())
+
+    def identifiability(self) -> Identifiability:
+        """Report on what the data determine: rank and weakest direction of the information, units without a say.
+
+        Raises
+        ------
+        ValueError
+            If the model was loaded from a file.
+        """
+        return identifiability(self.fit, self.refusal)
