@@ -20,14 +20,14 @@ class CompoundPoisson:
     mu : array
         Means.
     phi : float or array
-    power : float
+    power : float or array
     """
 
     mu: Array
     phi: Array | float
-    power: float
+    power: Array | float
 
-    def _parts(self) -> tuple[Array, float, Array]:
+    def _parts(self) -> tuple[Array, Array | float, Array]:
         """Return the expected number of amounts, and shape and scale of one."""
         p = self.power
         rate = self.mu ** (2 - p) / (self.phi * (2 - p))

@@ -164,7 +164,7 @@ class Tweedie(ExponentialDispersion):
     def distribution(self, mu: Array, phi: Number = 1.0, size: Number = 1, **shape: Array) -> Any:
         """Compound Poisson-gamma."""
         options = self.natural(**shape)
-        return CompoundPoisson(np.asarray(mu), options.get("phi", phi), float(options["power"]))
+        return CompoundPoisson(np.asarray(mu), options.get("phi", phi), options["power"])
 
     def specs(self, y: Array) -> tuple[Spec, ...]:
         """``logit_power``, started at power 1.5, and ``log_phi`` at its moment estimate."""

@@ -165,18 +165,27 @@ def draw_theta(theta: Array, V: Array, n_draws: int, rng: np.random.Generator) -
     return rng.multivariate_normal(theta, V, size=n_draws, method="eigh", check_valid="ignore")
 
 
-def drawn_means(likelihood: Likelihood, draws: Array, rows: Data, *, link: bool) -> Iterator[Array]:
-    """Means, or linear predictors, at every draw of theta: arrays (D, rows of a block, M), block by block."""
+def drawn(likelihood: Likelihood, draws: Array, rows: Data, what: str) -> Iterator[Array]:
+    """What is predicted at every draw of theta: arrays (D, rows of a block, M), block by block.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    draws : ndarray (D, P)
+    rows : Data
+    what : {"linpred", "mean", "location"}
+    """
     n = len(rows.y)
     size = max(1, DRAWN_ELEMENTS // (len(draws) * max(rows.y.shape[1], likelihood.network.outputs())))
     for start in range(0, n, size):
         part = rows.rows(slice(start, start + size))
         etas = [likelihood.eta(theta, part.X, part.offset) for theta in draws]
-        if link:
+        if what == "linpred":
             yield np.stack(etas)
         else:
+            function = getattr(likelihood.response, what)
             pairs = zip(draws, etas, strict=True)
-            yield np.stack([likelihood.response.mean(eta, likelihood.shape(theta)) for theta, eta in pairs])
+            yield np.stack([function(eta, likelihood.shape(theta)) for theta, eta in pairs])
 
 
 def known(results: Estimates) -> tuple[Array, Array]:

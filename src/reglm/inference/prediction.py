@@ -10,7 +10,7 @@ import numpy as np
 
 from reglm.inference.estimates import Estimates
 from reglm.inference.information import in_double
-from reglm.inference.predicting import Moments, draw_theta, drawn_means, known, moments, new_rows
+from reglm.inference.predicting import Moments, draw_theta, drawn, known, moments, new_rows
 from reglm.likelihood import Data, Likelihood
 from reglm.parameters import Array
 
@@ -112,7 +112,7 @@ class Prediction:
             method = "quantile" if self.draws is not None else "endpoint" if self.has_endpoints else "delta"
         self._check(method)
         if method == "quantile":
-            ends = self._quantiles(alpha, link=which == "linpred")
+            ends = self._quantiles(alpha, which)
         elif which == "linpred":
             ends = self._around(self._moments.eta, self._moments.eta_variance, alpha)
         elif method == "endpoint":
@@ -146,10 +146,10 @@ class Prediction:
             ends = [self.likelihood.response.mean(np.ascontiguousarray(eta[:, :, j]), shape) for j in (0, 1)]
         return np.sort(np.stack(ends, axis=2), axis=2)
 
-    def _quantiles(self, alpha: float, *, link: bool) -> Array:
+    def _quantiles(self, alpha: float, which: str) -> Array:
         assert self.draws is not None
         levels = [alpha / 2.0, 1.0 - alpha / 2.0]
-        parts = drawn_means(self.likelihood, self.draws, self.rows, link=link)
+        parts = drawn(self.likelihood, self.draws, self.rows, which)
         return np.concatenate([np.moveaxis(np.quantile(part, levels, axis=0), 0, 2) for part in parts])
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:

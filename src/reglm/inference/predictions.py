@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reglm.inference.estimates import Estimates
+from reglm.inference.predicting import new_rows
 from reglm.inference.prediction import Prediction, predict
+from reglm.inference.prediction_intervals import parametric
+from reglm.inference.regions import LabelSets, PredictionInterval
 
 
 class Predictions(Estimates):
@@ -39,3 +42,48 @@ class Predictions(Estimates):
             If there are no standard errors; the message says why.
         """
         return predict(self, X, offset, exposure, method=method, n_draws=n_draws, seed=seed)
+
+    def prediction_interval(
+        self, X: Any = None, alpha: float = 0.05, *, offset: Any = None, exposure: Any = None, trials: Any = None,
+        weights: Any = None, method: str = "parametric", n_draws: int = 400, seed: int = 0, **options: Any,
+    ) -> PredictionInterval | LabelSets:  # fmt: skip
+        """Intervals that hold single responses, or sets of labels for classes.
+
+        Parameters
+        ----------
+        X : array-like or data frame, optional
+            As in `fit`; None for the training rows.
+        alpha : float
+            Responses fall outside with probability at most alpha.
+        offset, exposure : array-like, optional
+            As in `fit`.
+        trials : int or array-like (n,), optional
+            Trials behind each row of a binomial response; 1 by default.
+        weights : float or array-like (n,), optional
+            Precision weights: an estimated dispersion is divided by them.
+        method : {"parametric", "conformal"}
+            "parametric" takes the family's distribution with the uncertainty of all parameters; whole numbers for
+            counts. "conformal" is `conformal` followed by its ``predict``.
+        n_draws, seed : int
+            Draws of the parameters.
+        **options
+            Of `conformal`.
+
+        Returns
+        -------
+        PredictionInterval or LabelSets
+
+        Raises
+        ------
+        ValueError
+            If the family claims no distribution (quasi families) or there are no standard errors.
+        """
+        if method == "conformal":
+            given = {"offset": offset, "exposure": exposure, "trials": trials}
+            return self.conformal(seed=seed, **options).predict(X, alpha, **given)
+        if method != "parametric":
+            raise ValueError(f"method={method!r} is not known; choose 'parametric' or 'conformal'.")
+        if options:
+            raise ValueError(f"{sorted(options)[0]}= is an option of method='conformal', not of method={method!r}.")
+        rows = new_rows(self, X, offset, exposure, trials=trials, weights=weights)
+        return parametric(self, rows, alpha, n_draws, seed, getattr(X, "index", None))
