@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reglm.inference.diagnosing import Diagnostics
 from reglm.inference.effects import Effects
 from reglm.inference.predictions import Predictions
 from reglm.inference.report import report
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class Results(Testing, Effects, Predictions):
+class Results(Testing, Predictions, Diagnostics, Effects):
     """Estimates, standard errors, tests, intervals, diagnostics and effects of a recursive GLM.
 
     The parameters are those of `reglm.inference.estimates.Estimates`.
