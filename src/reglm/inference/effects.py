@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reglm.inference import marginal
+from reglm.inference import dependence, marginal
+from reglm.inference.bands import Effect
 from reglm.inference.estimates import Estimates
 from reglm.inference.marginal import MarginalEffects
 from reglm.inference.sample import sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Effects(Estimates):
@@ -63,3 +67,137 @@ class Effects(Estimates):
         """
         rows = sample(self, X, weights=weights, offset=offset, exposure=exposure)
         return marginal.marginal_effects(self, rows, columns, at=at, scale=scale, output=output, dummy=dummy)
+
+    def partial_dependence(
+        self,
+        X: Any,
+        column: str | Sequence[str],
+        *,
+        points: int | None = None,
+        scale: str = "response",
+        output: int = 0,
+        max_rows: int = 2000,
+        weights: Any = None,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> Effect:
+        """Average mean as one input, or two, take the values of a grid and the others stay as they are.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns), or None
+        column : str or pair of str
+            The input or inputs. Levels, and numbers with few distinct values, are taken one by one.
+        points : int, optional
+            Values of a numeric input, from the 1st to the 99th percentile; 40, or 12 for each of two inputs.
+        scale : {"response", "link"}
+        output : int
+            Response or class.
+        max_rows : int
+            Rows averaged over, evenly spread over X.
+        weights, offset, exposure : array-like (n,), optional
+            See the class.
+
+        Returns
+        -------
+        Effect
+            The averages (Friedman 2001) with pointwise or simultaneous bands by the delta method; the rows count
+            as fixed.
+
+        Raises
+        ------
+        ValueError
+            If an input or a choice is not known.
+        """
+        rows = sample(self, X, weights=weights, offset=offset, exposure=exposure)
+        return dependence.partial_dependence(
+            self, rows, column, points=points, scale=scale, output=output, max_rows=max_rows
+        )
+
+    def ale(
+        self,
+        X: Any,
+        column: str,
+        *,
+        bins: int = 20,
+        order: str = "similarity",
+        scale: str = "response",
+        output: int = 0,
+        weights: Any = None,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> Effect:
+        """Accumulated local effect of an input: differences over short steps, from rows that are there.
+
+        Unlike partial dependence it does not pull apart inputs that go together.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns), or None
+        column : str
+        bins : int
+            Steps of a numeric input, between its quantiles.
+        order : {"similarity", "levels"}
+            Order in which the effects of levels accumulate: by their likeness in the other inputs, or as the
+            model has them.
+        scale, output
+            See `partial_dependence`.
+        weights, offset, exposure : array-like (n,), optional
+            See the class.
+
+        Returns
+        -------
+        Effect
+            At the edges of the steps, with average zero over the rows (Apley & Zhu 2020), and bands by the delta
+            method; the rows count as fixed.
+
+        Raises
+        ------
+        ValueError
+            If an input or a choice is not known, or the input is constant in X.
+        """
+        rows = sample(self, X, weights=weights, offset=offset, exposure=exposure)
+        return dependence.ale(self, rows, column, bins=bins, order=order, scale=scale, output=output)
+
+    def individual_curves(
+        self,
+        X: Any,
+        column: str,
+        *,
+        points: int | None = None,
+        centred: bool = False,
+        scale: str = "response",
+        output: int = 0,
+        max_rows: int = 50,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> pd.DataFrame:
+        """Mean of every single row as one input varies.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns), or None
+        column : str
+        points, scale, output
+            See `partial_dependence`.
+        centred : bool
+            Whether curves start at zero.
+        max_rows : int
+            Rows shown, evenly spread over X.
+        offset, exposure : array-like (n,), optional
+            See the class.
+
+        Returns
+        -------
+        DataFrame (rows, values)
+            Where curves are not parallel, another input changes the effect of this one (Goldstein et al. 2015).
+
+        Raises
+        ------
+        ValueError
+            If an input or a choice is not known.
+        """
+        rows = sample(self, X, offset=offset, exposure=exposure)
+        return dependence.individual_curves(
+            self, rows, column, points=points, centred=centred, scale=scale, output=output, max_rows=max_rows
+        )

@@ -29,11 +29,12 @@ class Sample:
     offset : ndarray (n,) or (n, K), optional
         Beside what X itself holds.
     exposure : ndarray (n,), optional
-        Taken out of the means, which are then rates.
     weights : ndarray (n,)
         They sum to one.
     given : bool
         Whether the model is to be told the exposure; False where it reads it from X.
+    rates : bool
+        Whether the exposure is taken out of the means.
     """
 
     reader: Reader
@@ -42,12 +43,13 @@ class Sample:
     exposure: Array | None
     weights: Array
     given: bool = False
+    rates: bool = True
 
     def coded(self) -> tuple[Any, Array]:
-        """Model matrix (n, p) and offset (n, K), that of the exposure left out."""
+        """Model matrix (n, p) and offset (n, K), for rates that of the exposure left out."""
         matrix, offset = self.reader.rows(self.X, self.offset, self.exposure if self.given else None)
         offset = np.asarray(offset, dtype=float)
-        return matrix, offset if self.exposure is None else offset - np.log(self.exposure)[:, None]
+        return matrix, offset - np.log(self.exposure)[:, None] if self.rates and self.exposure is not None else offset
 
     def at(self, name: str, values: Any) -> Sample:
         """Same rows with other values (n,), or one value, of an input."""
@@ -160,7 +162,13 @@ def coded_reader(fit: Fit, reader: Reader | None) -> CodedRows:
 
 
 def sample(
-    results: Estimates, X: Any = None, *, weights: Any = None, offset: Any = None, exposure: Any = None
+    results: Estimates,
+    X: Any = None,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    exposure: Any = None,
+    rates: bool = True,
 ) -> Sample:
     """Rows to average over.
 
@@ -174,6 +182,8 @@ def sample(
         As `predict` takes it.
     exposure : array-like (n,) or str, optional
         Means are rates, and rows count by their exposure; a name is a column of X that the model reads itself.
+    rates : bool
+        False leaves the exposure in the means and out of the weights.
 
     Raises
     ------
@@ -193,8 +203,8 @@ def sample(
         reader = coded_reader(fit, None) if reader is None else reader
         read = isinstance(exposure, str)
     e = None if exposure is None else np.asarray(X[exposure] if isinstance(exposure, str) else exposure, dtype=float)
-    w = _checked_weights(weights, X.shape[0]) * (1.0 if e is None else e)
-    return Sample(reader, X, _rows_of(offset), e, w / w.sum(), given=e is not None and not read)
+    w = _checked_weights(weights, X.shape[0]) * (e if rates and e is not None else 1.0)
+    return Sample(reader, X, _rows_of(offset), e, w / w.sum(), given=e is not None and not read, rates=rates)
 
 
 def _rows_of(offset: Any) -> Array | None:
