@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reglm.inference import dependence, marginal
+from reglm.inference import dependence, interactions, marginal
 from reglm.inference.bands import Effect
 from reglm.inference.estimates import Estimates
+from reglm.inference.importance import METHODS, permutation_importance, refit_importance, responses
 from reglm.inference.marginal import MarginalEffects
 from reglm.inference.sample import sample
 
@@ -201,3 +202,97 @@ class Effects(Estimates):
         return dependence.individual_curves(
             self, rows, column, points=points, centred=centred, scale=scale, output=output, max_rows=max_rows
         )
+
+    def h_statistic(
+        self,
+        X: Any,
+        columns: Sequence[str] | None = None,
+        *,
+        scale: str = "link",
+        output: int = 0,
+        max_rows: int = 50,
+        weights: Any = None,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> pd.DataFrame:
+        """How much pairs of inputs interact.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns), or None
+        columns : sequence of str, optional
+            Inputs; all by default.
+        scale : {"link", "response"}
+            Whether inputs that add up on the scale of the linear predictor, or of the mean, do not interact.
+        output : int
+            Response or class.
+        max_rows : int
+            Rows used, evenly spread over X; every pair takes this number squared of predictions.
+        weights, offset, exposure : array-like (n,), optional
+            See the class.
+
+        Returns
+        -------
+        DataFrame (pairs, 4)
+            ``first``, ``second``; ``H`` from 0 to about 1, the root of the share of the two inputs' joint partial
+            dependence that is no sum of theirs (Friedman & Popescu 2008, eq. 44); ``strength``, the root of its
+            numerator, on the chosen scale, by which pairs are sorted: H alone makes much of inputs without effect.
+
+        Raises
+        ------
+        ValueError
+            If there are less than two inputs, or a name is not known.
+        """
+        rows = sample(self, X, weights=weights, offset=offset, exposure=exposure)
+        return interactions.h_statistic(self, rows, columns, scale=scale, output=output, max_rows=max_rows)
+
+    def importance(
+        self,
+        X: Any = None,
+        y: Any = None,
+        columns: Sequence[str] | None = None,
+        *,
+        method: str = "permutation",
+        repeats: int = 10,
+        n_init: int = 1,
+        seed: int = 0,
+        weights: Any = None,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> pd.DataFrame:
+        """Increase of the mean deviance without the information in an input.
+
+        Parameters
+        ----------
+        X, y : optional
+            Rows to judge by, best ones the model has not seen; its training rows by default.
+        columns : sequence of str, optional
+            Inputs; all by default.
+        method : {"permutation", "refit"}
+            Whether the values of the input change places, or the model is fitted again without it.
+        repeats : int
+            Permutations.
+        n_init : int
+            Starts of each refit.
+        seed : int
+        weights, offset, exposure : array-like (n,), optional
+            As in `fit` and `predict`; an exposure that the model reads from X need not be named.
+
+        Returns
+        -------
+        DataFrame (inputs, 3)
+            ``importance``, its standard deviation ``sd`` over the permutations (NaN for refits) and ``relative``,
+            its ratio to the mean deviance of the model.
+
+        Raises
+        ------
+        ValueError
+            If a choice or an input is not known, or the responses of X are missing.
+        """
+        if method not in METHODS:
+            raise ValueError(f"method={method!r} is not known; choose one of {list(METHODS)}.")
+        rows = sample(self, X, weights=weights, offset=offset, exposure=exposure, rates=False)
+        given = responses(self, rows, y)
+        if method == "refit":
+            return refit_importance(self, rows, given, columns, n_init=n_init, seed=seed)
+        return permutation_importance(self, rows, given, columns, repeats=repeats, seed=seed)
