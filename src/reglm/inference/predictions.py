@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reglm.inference.calibration_rows import calibrate
+from reglm.inference.conformal import Conformal
 from reglm.inference.estimates import Estimates
 from reglm.inference.predicting import new_rows
 from reglm.inference.prediction import Prediction, predict
@@ -79,7 +81,7 @@ class Predictions(Estimates):
             If the family claims no distribution (quasi families) or there are no standard errors.
         """
         if method == "conformal":
-            given = {"offset": offset, "exposure": exposure, "trials": trials}
+            given = {"offset": offset, "exposure": exposure, "trials": trials, "weights": weights}
             return self.conformal(seed=seed, **options).predict(X, alpha, **given)
         if method != "parametric":
             raise ValueError(f"method={method!r} is not known; choose 'parametric' or 'conformal'.")
@@ -87,3 +89,46 @@ class Predictions(Estimates):
             raise ValueError(f"{sorted(options)[0]}= is an option of method='conformal', not of method={method!r}.")
         rows = new_rows(self, X, offset, exposure, trials=trials, weights=weights)
         return parametric(self, rows, alpha, n_draws, seed, getattr(X, "index", None))
+
+    def conformal(
+        self, X_cal: Any = None, y_cal: Any = None, *, offset: Any = None, exposure: Any = None, method: str = "split",
+        score: str | None = None, fraction: float = 0.3, n_folds: int = 10, likelihood_ratio: Any = None,
+        seed: int = 0,
+    ) -> Conformal:  # fmt: skip
+        """Calibrate intervals, or sets of labels, that hold whatever the distribution of the responses.
+
+        Parameters
+        ----------
+        X_cal, y_cal : optional
+            Rows that took no part in the fit or in choosing the model. Without them, training rows are held out
+            and the model is fitted again to the others.
+        offset, exposure : array-like, optional
+            Of `X_cal`.
+        method : {"split", "cv+", "jackknife+"}
+            "split" fits once and covers at least 1 - alpha; "cv+" leaves out every fold and "jackknife+" every row
+            in turn, which wastes no rows but promises 1 - 2 alpha only, though about 1 - alpha is usual.
+        score : str, optional
+            For numbers "absolute", "pearson" or "distribution", see `reglm.inference.conformity`; for labels "aps"
+            or "lac". By default "distribution" ("pearson" for quasi families) and "aps".
+        fraction : float
+            Share of the training rows that "split" holds out.
+        n_folds : int
+            Of "cv+".
+        likelihood_ratio : array-like (n,), optional
+            Density of the new inputs over that of the calibration inputs at each calibration row, up to a constant.
+        seed : int
+
+        Returns
+        -------
+        Conformal
+            Its ``predict(X, alpha)`` gives the intervals with their guarantee in words.
+
+        Raises
+        ------
+        ValueError
+            If a score does not suit the family, or the model cannot be fitted again.
+        """
+        return calibrate(
+            self, X_cal, y_cal, offset=offset, exposure=exposure, method=method, score=score, fraction=fraction,
+            n_folds=n_folds, likelihood_ratio=likelihood_ratio, seed=seed,
+        )  # fmt: skip
