@@ -9,13 +9,14 @@ from reglm.inference.effects import Effects
 from reglm.inference.predictions import Predictions
 from reglm.inference.report import report
 from reglm.inference.testing import Testing
+from reglm.inference.wald import WaldTests
 from reglm.record import Fit, Reader
 
 if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class Results(Testing, Predictions, Diagnostics, Effects):
+class Results(WaldTests, Testing, Predictions, Diagnostics, Effects):
     """Estimates, standard errors, tests, intervals, diagnostics and effects of a recursive GLM.
 
     The parameters are those of `reglm.inference.estimates.Estimates`.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from reglm.layers import Embedding, Layer, Parallel, Select, Sequential
-from reglm.layers.composite import default_names
+from reglm.inference.flow import numbered, weight_rows
 from reglm.parameters import Array
 from reglm.record import Fit
 
@@ -67,50 +66,20 @@ def output_inputs(fit: Fit) -> list[str]:
     """Names of what the output layer multiplies: inputs, or units of the last hidden layer."""
     width = fit.likelihood.layout.views(fit.theta)["output.W"].shape[0]
     if fit.is_linear:
-        return [str(name) for name in fit.input_names] if len(fit.input_names) == width else _numbered("x", width)
+        return [str(name) for name in fit.input_names] if len(fit.input_names) == width else numbered("x", width)
     names = [str(name) for name in fit.likelihood.network.chain.names or ()][:-1]
     named = [name for name in names if not name.startswith("dropout")]
-    return _numbered(named[-1] if named else "layer", width)
-
-
-def _numbered(stem: str, count: int) -> list[str]:
-    return [f"{stem}[{i + 1}]" for i in range(count)]
+    return numbered(named[-1] if named else "layer", width)
 
 
 def _skip(fit: Fit, k: int) -> list[tuple[str, int]]:
     """Terms of the skip part: effects of the inputs, and of the levels of embedded columns."""
-    skip = fit.likelihood.network.skip
-    labels = {} if skip is None else _skip_labels(fit, skip, "skip.", list(map(str, fit.input_names)))
     return [
-        (f"skip: {label}", position)
-        for name, found in labels.items()
-        for label, position in zip(found, _column(fit, name, k), strict=True)
+        (f"skip: {column.label}", position)
+        for name, rows in weight_rows(fit).items()
+        if name.startswith("skip.")
+        for column, position in zip(rows.columns, _column(fit, name, k), strict=True)
     ]
-
-
-def _skip_labels(fit: Fit, layer: Layer, prefix: str, names: list[str]) -> dict[str, list[str]]:
-    """Labels of the rows of each weight of a skip term; `names` are the columns it reads."""
-    if isinstance(layer, Parallel):
-        parts = zip(layer.names or default_names(layer.branches, "branch"), layer.branches, strict=True)
-        found = [_skip_labels(fit, branch, f"{prefix}{name}.", names) for name, branch in parts]
-        return {name: labels for part in found for name, labels in part.items()}
-    if isinstance(layer, Sequential):  # columns chosen, then their linear predictor
-        chosen = layer.layers[0]
-        columns = chosen.columns if isinstance(chosen, Select) else None
-        picked = names if columns is None or not names else [names[int(c)] for c in columns]
-        return _skip_labels(fit, layer.layers[-1], f"{prefix}{(layer.names or ['layer2'])[-1]}.", picked)
-    if isinstance(layer, Embedding):
-        read = [names[int(c)] if names else f"x[{int(c) + 1}]" for c in layer.columns or ()]
-        counts = zip(read, layer.levels or (), strict=True)
-        return {f"{prefix}E": [f"{column}[{level}]" for column, n in counts for level in _levels(fit, column, n)]}
-    rows = fit.likelihood.layout.views(fit.theta)[f"{prefix}W"].shape[0]
-    return {f"{prefix}W": names if len(names) == rows else _numbered("x", rows)}
-
-
-def _levels(fit: Fit, column: str, count: int) -> list[Any]:
-    """Levels of an embedded column; their numbers where the fit does not know them."""
-    known = fit.details.get("levels", {}).get(column, ())
-    return list(known) if len(known) == count else list(range(count))
 
 
 def shape_terms(fit: Fit) -> ShapeTerms:
@@ -123,7 +92,7 @@ def shape_terms(fit: Fit) -> ShapeTerms:
         views = likelihood.layout.views(theta)
         arrays = likelihood.family.natural(**{name.removeprefix("family."): views[name] for name in slices})
         flat = {name: np.ravel(value) for name, value in arrays.items()}
-        labels = [n for name, v in flat.items() for n in ([name] if v.size == 1 else _numbered(name, v.size))]
+        labels = [n for name, v in flat.items() for n in ([name] if v.size == 1 else numbered(name, v.size))]
         return labels, np.concatenate([np.zeros(0), *flat.values()])
 
     labels, values = natural(fit.theta.astype(float))
