@@ -7,6 +7,14 @@ from functools import cached_property
 from reglm.inference.estimates import Estimates
 from reglm.inference.influence import Influence, influence
 from reglm.inference.residuals import residuals
+from reglm.inference.specification import (
+    calibration_test,
+    dispersion_test,
+    link_test,
+    normality_test,
+    zero_inflation_test,
+)
+from reglm.inference.test_result import TestOutcome
 from reglm.parameters import Array
 
 
@@ -96,3 +104,48 @@ class Diagnostics(Estimates):
             If standard errors were refused.
         """
         return self._influence if information is None else influence(self, information)
+
+    # -- specification ------------------------------------------------------------------------------------
+
+    def dispersion_test(self, method: str = "nb2") -> TestOutcome:
+        """Test whether the variance is what the family says.
+
+        Parameters
+        ----------
+        method : {"nb2", "nb1", "pearson"}
+            Regressions of Cameron & Trivedi (1990) for the Poisson, or Pearson's statistic.
+        """
+        return dispersion_test(self.fit, method, self.df_resid)
+
+    def zero_inflation_test(self) -> TestOutcome:
+        """Score test of more zeros than a model of counts allows (van den Broek 1995)."""
+        return zero_inflation_test(self.fit)
+
+    def link_test(self, method: str = "score") -> TestOutcome:
+        """Test the link by adding the square of the linear predictor (Pregibon 1980).
+
+        Parameters
+        ----------
+        method : {"score", "lr"}
+            From this fit alone, or by fitting the larger model.
+        """
+        return link_test(self.fit, method)
+
+    def hosmer_lemeshow(self, groups: int = 10) -> TestOutcome:
+        """Test of the calibration of probabilities by groups of risk (Hosmer & Lemeshow 1980).
+
+        Parameters
+        ----------
+        groups : int
+        """
+        return calibration_test(self.fit, groups)
+
+    def normality_test(self, seed: int | None = 0) -> TestOutcome:
+        """Test whether quantile residuals are normal, that is whether the family's distribution fits.
+
+        Parameters
+        ----------
+        seed : int or None
+            Of their randomisation.
+        """
+        return normality_test(self.fit, seed)

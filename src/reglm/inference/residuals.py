@@ -203,13 +203,17 @@ def quantile(rows: Rows, seed: int | None = 0) -> Array:
     ValueError
         If the family has no distribution, as quasi families, or rows of the multinomial are counts.
     """
-    below, upto = _class_probabilities(rows) if rows.fit.likelihood.family.name in CLASSES else _probabilities(rows)
+    below, upto = cells(rows)
     u = below + np.random.default_rng(seed).random(below.shape) * (upto - below)
     return np.asarray(stats.norm.ppf(np.clip(u, MOST_EXTREME, 1 - MOST_EXTREME)))
 
 
+def cells(rows: Rows) -> tuple[Array, Array]:
+    """``F(y-)`` and ``F(y)`` (n, m), between which quantile residuals are spread; equal where F is continuous."""
+    return _class_probabilities(rows) if rows.fit.likelihood.family.name in CLASSES else _probabilities(rows)
+
+
 def _probabilities(rows: Rows) -> tuple[Array, Array]:
-    """``F(y-)`` and ``F(y)`` (n, m)."""
     fit = rows.fit
     family = fit.likelihood.family
     y = rows.data.y[:, : rows.mean.shape[1]]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.stats import norm
-
-from reglm.parameters import Array
+from reglm.inference.calibration import group_table
 from reglm.plots.source import response_name, rows
 from reglm.plots.style import axes, label, next_color
 
@@ -93,36 +90,8 @@ def calibration_table(
 
     Returns
     -------
-    DataFrame (groups, 6)
-        ``fitted``, ``observed``, ``low``, ``high``, ``rows``, ``weight``.
+    DataFrame (groups, 9)
+        ``fitted``, ``observed``, ``low``, ``high``, ``rows``, ``weight``, and actual over expected: ``ratio``,
+        ``ratio_low``, ``ratio_high``, the fitted mean taken as given.
     """
-    import pandas as pd
-
-    if bins < 1:
-        raise ValueError(f"bins={bins} must be 1 or more.")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level={level} must be between 0 and 1.")
-    observed, fitted, weights = rows(model, X, y, exposure, sample_weight, output)
-    kept = weights > 0
-    observed, fitted, weights = observed[kept], fitted[kept], weights[kept]
-    z = norm.ppf(0.5 + level / 2)
-    group = groups(fitted, weights, bins)
-    lines = [_line(observed[group == g], fitted[group == g], weights[group == g], z) for g in np.unique(group)]
-    return pd.DataFrame(lines, columns=["fitted", "observed", "low", "high", "rows", "weight"])
-
-
-def groups(fitted: Array, weights: Array, bins: int) -> Array:
-    """Number (n,) of each row's group: weighted quantiles of the fitted means, ties in one group."""
-    _, inverse = np.unique(fitted, return_inverse=True)
-    total = np.bincount(inverse, weights)
-    middle = (np.cumsum(total) - total / 2) / total.sum()
-    return np.minimum((middle * bins).astype(int), bins - 1)[inverse]
-
-
-def _line(observed: Array, fitted: Array, weights: Array, z: float) -> tuple[float, ...]:
-    """Means of one group; the variance of a weighted mean is that of a ratio (Cochran 1977, section 6.3)."""
-    total, m = weights.sum(), len(observed)
-    mean = weights @ observed / total
-    spread = np.sum((weights * (observed - mean)) ** 2) * m / max(m - 1, 1)
-    half = z * np.sqrt(spread) / total if m > 1 else np.nan
-    return weights @ fitted / total, mean, mean - half, mean + half, m, total
+    return group_table(*rows(model, X, y, exposure, sample_weight, output), bins=bins, level=level)
