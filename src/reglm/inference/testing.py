@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reglm.inference.canonical import canonical
 from reglm.inference.estimates import Estimates
 from reglm.inference.identifiability import Identifiability, identifiability
 from reglm.inference.optima import optima_table
+from reglm.inference.score_tests import score_test_hidden_unit, score_test_input
+from reglm.inference.test_result import TestOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,3 +51,39 @@ class Testing(Estimates):
             If the model was loaded from a file.
         """
         return identifiability(self.fit, self.refusal)
+
+    def score_test_input(self, z: Any, information: str = "observed") -> TestOutcome:
+        """Score test of adding candidate columns to the linear predictor; nothing is fitted.
+
+        Parameters
+        ----------
+        z : array-like (n,) or (n, q)
+            Candidates at the training rows, numeric.
+        information : {"observed", "expected"}
+            Without hidden layers and observed, the test of `statsmodels.GLMResults.score_test`.
+
+        Raises
+        ------
+        ValueError
+            If z does not suit the training rows, if the model holds it already, or if there are no training rows.
+        """
+        columns = getattr(z, "columns", None)
+        names = [getattr(z, "name", None)] if columns is None else list(columns)
+        return score_test_input(self.fit, z, information, ", ".join(str(name) for name in names if name is not None))
+
+    def score_test_hidden_unit(self, method: str = "random", **options: Any) -> TestOutcome:
+        """Score test of a neglected nonlinearity: of another hidden unit beside the fitted model.
+
+        Parameters
+        ----------
+        method : {"random", "taylor"}
+            Random units (White 1989), or squares, cubes and products (Terasvirta, Lin & Granger 1993).
+        **options
+            Of `reglm.inference.score_tests.score_test_hidden_unit`: units, components, seed, information.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of its range, or if there are no training rows.
+        """
+        return score_test_hidden_unit(self.fit, method, **options)
