@@ -117,13 +117,30 @@ def test_rates_are_means_at_a_unit_of_exposure():
 
 
 def test_training_rows_are_taken_in_coded_form(network):
+    expected = network.inference().marginal_effects(FRAME)
     found = network.inference().marginal_effects()
-    assert found.labels == ["a", "b"]
-    expected = network.inference().marginal_effects(FRAME, ["a", "b"])
+    assert found.labels == expected.labels
     np.testing.assert_allclose(found.as_frame(), expected.as_frame(), rtol=1e-7)
-    assert "categorical inputs (region) need the data frame" in str(found)
-    with pytest.raises(ValueError, match="input 'region' is categorical and the rows of the fit are kept in coded"):
+    with pytest.raises(ValueError, match="or name the input 'region'"):
         network.inference().marginal_effects(columns=[network.fit_.input_names[-1]])
+    codes = RecursiveGLMRegressor((2,), categorical="embedding", alpha=0.3, random_state=0).fit(FRAME, COUNTS)
+    found = codes.inference()
+    np.testing.assert_allclose(found.marginal_effects().as_frame(), found.marginal_effects(FRAME).as_frame(), rtol=1e-7)
+
+
+def test_formulas_tell_the_levels_of_treatment_contrasts():
+    data = FRAME.assign(y=COUNTS)
+    treated = RecursiveGLMRegressor.from_formula("y ~ a + C(region, contr.treatment(base='s'))", data, family="poisson")
+    inference = treated.inference()
+    rows = inference.marginal_effects(data)
+    plain = RecursiveGLMRegressor.from_formula("y ~ a + region", data, family="poisson").inference()
+    np.testing.assert_allclose(plain.marginal_effects().as_frame(), plain.marginal_effects(data).as_frame(), rtol=1e-7)
+    np.testing.assert_allclose(rows.effect.value, plain.marginal_effects(data).effect.value, rtol=1e-6)
+    crossed = RecursiveGLMRegressor.from_formula("y ~ a * region", data, family="poisson").inference()
+    assert "categorical inputs (region) need the data frame: pass X" in str(crossed.marginal_effects())
+    with pytest.raises(ValueError, match="input 'region' is categorical, and the rows"):
+        crossed.marginal_effects(columns=["region"])
+    assert crossed.marginal_effects(data).labels == ["a", *(f"region[{level}]" for level in "sw")]
 
 
 def test_any_kind_of_rows_gives_the_same(network):

@@ -113,7 +113,7 @@ def effect(results: Estimates, averages: Averages, grid: Mapping[str, Sequence[A
     grid : mapping of str to sequence (m,)
     """
     m = len(averages.value)
-    df = float(results.df_resid) if results.use_t else np.inf
+    df = float(results.df_inference) if results.use_t else np.inf
     if results.refusal:
         notes = [f"No standard errors: {results.refusal}"]
         return Effect(grid, averages.value, np.full((m, m), np.nan), df, notes)

@@ -10,8 +10,9 @@ import numpy as np
 
 from reglm.inference.averages import Averages, Means, stacked
 from reglm.inference.bands import Effect, effect
+from reglm.inference.coded import label
 from reglm.inference.estimates import Estimates
-from reglm.inference.marginal import label, means_of
+from reglm.inference.marginal import means_of
 from reglm.inference.sample import Sample
 from reglm.inference.similarity import similarity_order
 from reglm.parameters import Array

@@ -10,6 +10,7 @@ from reglm.inference.bands import Effect
 from reglm.inference.estimates import Estimates
 from reglm.inference.importance import METHODS, permutation_importance, refit_importance, responses
 from reglm.inference.marginal import MarginalEffects
+from reglm.inference.relativities import Relativities, relativities
 from reglm.inference.sample import sample
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 class Effects(Estimates):
     """Effects of the inputs on the mean.
 
-    Methods that take rows read `X` as the estimator does. Without X they take the training rows in coded form,
-    that is the columns of the model matrix; categorical inputs then cannot be looked at. ``weights`` (n,) say how
-    much each row counts; ``offset`` and ``exposure`` are those of `predict`. With an exposure, means are rates
-    and rows count by their exposure; the name of a column that the model reads itself will do.
+    Methods that take rows read `X` as the estimator does. Without X they take the training rows in coded form:
+    inputs are then the columns of the model matrix, and categorical inputs where the names of its columns tell
+    their levels. ``weights`` (n,) say how much each row counts; ``offset`` and ``exposure`` are those of `predict`.
+    With an exposure, means are rates and rows count by their exposure; the name of a column that the model reads
+    itself will do.
     """
 
     def marginal_effects(
@@ -296,3 +298,41 @@ class Effects(Estimates):
         if method == "refit":
             return refit_importance(self, rows, given, columns, n_init=n_init, seed=seed)
         return permutation_importance(self, rows, given, columns, repeats=repeats, seed=seed)
+
+    def relativities(
+        self,
+        X: Any = None,
+        columns: Sequence[str] | None = None,
+        *,
+        output: int = 0,
+        weights: Any = None,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> Relativities:
+        """Factors by which levels multiply the mean (log link) or the odds (logit), against the largest level.
+
+        For ``hidden=()`` they are ``exp(beta)``, for networks ratios of averages over the rows (with a logit link,
+        of the odds of average probabilities).
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns), optional
+        columns : sequence of str, optional
+            Categorical inputs; all by default.
+        output : int
+            Response.
+        weights, offset, exposure : array-like (n,), optional
+            See the class. The share of a level is that of its exposure, or with a log link of ``exp(offset)``.
+
+        Returns
+        -------
+        Relativities
+            With intervals from the covariance of contrasts on the log scale.
+
+        Raises
+        ------
+        ValueError
+            If the link is another one, or there is no categorical input.
+        """
+        rows = sample(self, X, weights=weights, offset=offset, exposure=exposure)
+        return relativities(self, rows, columns, output=output)

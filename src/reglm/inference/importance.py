@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from reglm.inference.coded import coded_reader
 from reglm.inference.estimates import Estimates
-from reglm.inference.sample import Sample, coded_reader
+from reglm.inference.sample import Sample
 from reglm.likelihood import Data
 from reglm.parameters import Array
 

@@ -15,8 +15,9 @@ from scipy import stats
 
 from reglm.inference.averages import Averages, Means, stacked
 from reglm.inference.bands import Effect, effect
+from reglm.inference.coded import CodedRows, label
 from reglm.inference.estimates import Estimates
-from reglm.inference.sample import CodedRows, Sample
+from reglm.inference.sample import Sample
 from reglm.inference.tables import Summary
 from reglm.parameters import Array
 
@@ -116,20 +117,14 @@ def means_of(results: Estimates, output: int, scale: str = "response") -> Means:
     return Means(results.fit, output, scale, theta, gradient=not results.refusal)
 
 
-def label(level: Any) -> str:
-    """Name of a level; that of missing values is ``missing``."""
-    return "missing" if level is None else str(level)
-
-
 def _notes(rows: Sample, columns: Sequence[str] | None) -> list[str]:
     reader = rows.reader
-    if isinstance(reader, CodedRows):
-        left = sorted(set(reader.categorical.values())) if columns is None else []
-        return [f"Effects of categorical inputs ({', '.join(left)}) need the data frame: pass X."] if left else []
-    names = reader.columns if columns is None else columns
-    references = {name: reader.levels(rows.X, name) for name in names}
+    references = {name: reader.levels(rows.X, name) for name in (reader.columns if columns is None else columns)}
     told = [f"{name}[{label(levels[0])}]" for name, levels in references.items() if levels is not None]
-    return [f"Effects of levels are differences from {', '.join(told)}."] if told else []
+    notes = [f"Effects of levels are differences from {', '.join(told)}."] if told else []
+    if columns is None and isinstance(reader, CodedRows) and reader.hidden:
+        notes.append(f"Effects of categorical inputs ({', '.join(reader.hidden)}) need the data frame: pass X.")
+    return notes
 
 
 def _average(means: Means, rows: Sample, weights: Array, at: str) -> Averages:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from reglm.inference.averages import Averages, Means
+from reglm.inference.coded import coded_reader
 from reglm.inference.estimates import Estimates
 from reglm.parameters import Array
-from reglm.record import Fit, Reader
+from reglm.record import Reader
 
 FEW = 12
 """Numeric inputs with at most this many values are shown at these values."""
@@ -92,73 +91,6 @@ class Sample:
         """Levels of a categorical input; of a numeric one `numeric_grid`."""
         levels = self.reader.levels(self.X, name)
         return numeric_grid(self.reader.values(self.X, name), points) if levels is None else list(levels)
-
-
-class CodedRows:
-    """Reader of model matrices: every column is a numeric input of its own name.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of the columns.
-    categorical : mapping of str to str
-        Columns that code a categorical input, which they name; they cannot be varied on their own.
-    outputs : int
-        Linear predictors.
-    """
-
-    def __init__(self, names: Sequence[str], categorical: Mapping[str, str], outputs: int) -> None:
-        self.names = list(names)
-        self.categorical = dict(categorical)
-        self.columns = {name: (j,) for j, name in enumerate(self.names) if name not in self.categorical}
-        self._outputs = outputs
-
-    def rows(self, X: Any, offset: Any = None, exposure: Any = None) -> tuple[Any, Array]:
-        """Model matrix (n, p) and total offset (n, K)."""
-        total = np.zeros((X.shape[0], self._outputs)) if offset is None else np.asarray(offset, dtype=float)
-        total = total.reshape(X.shape[0], -1)
-        return X, total if exposure is None else total + np.log(exposure)[:, None]
-
-    def response(self, y: Any) -> Array:
-        """Response (n, Ky), coded as the family says."""
-        return np.asarray(y, dtype=float).reshape(len(y), -1)
-
-    def values(self, X: Any, name: str) -> Array:
-        """Values (n,) of a column."""
-        column = X[:, [self._position(name)]]
-        return np.asarray(column.toarray() if sparse.issparse(column) else column, dtype=float).ravel()
-
-    def levels(self, X: Any, name: str) -> None:
-        """None: columns are numbers."""
-
-    def replace(self, X: Any, name: str, values: Any) -> Any:
-        """Copy of X with other values (n,), or one value, in a column."""
-        is_sparse = sparse.issparse(X)
-        copy: Any = X.tolil() if is_sparse else np.array(X)
-        column = np.broadcast_to(np.asarray(values, dtype=float), X.shape[0])
-        copy[:, self._position(name)] = column[:, None] if is_sparse else column
-        return copy.tocsr() if is_sparse else copy
-
-    def _position(self, name: str) -> int:
-        if name in self.categorical:
-            raise ValueError(
-                f"input {self.categorical[name]!r} is categorical and the rows of the fit are kept in coded form: pass "
-                "X, the data frame, to see its effect."
-            )
-        if name not in self.columns:
-            raise ValueError(f"input {name!r} is not a column of the model matrix; it has {list(self.columns)[:30]}.")
-        return self.columns[name][0]
-
-
-def coded_reader(fit: Fit, reader: Reader | None) -> CodedRows:
-    """Reader of the model matrix of a fit, whose user's reader tells which columns code categories."""
-    found = dict.fromkeys(fit.details.get("levels", {}))
-    categorical = {name: name for name in found}
-    names = list(map(str, fit.input_names)) or [f"x{j}" for j in range(fit.likelihood.network.inputs)]
-    for name, columns in {} if reader is None else reader.columns.items():
-        if reader is not None and reader.levels(None, name) is not None:
-            categorical |= {names[j]: name for j in columns}
-    return CodedRows(names, categorical, fit.likelihood.network.outputs())
 
 
 def sample(
