@@ -201,6 +201,33 @@ class Estimates:
         return self.fit.log_likelihood
 
     @property
+    def llnull(self) -> float:
+        """Log-likelihood of the model with an intercept only, at the same dispersion (gaussian: at its own)."""
+        if self.fit.likelihood.family.name == "gaussian":
+            columns = self.fit.likelihood.network.outputs()
+            return self.llf - columns * self.nobs / 2.0 * float(np.log(self.null_deviance / self.deviance))
+        return self.llf - (self.null_deviance - self.deviance) / (2.0 * self.scale)
+
+    def pseudo_rsquared(self, kind: str = "cs") -> float:
+        """Share of the log-likelihood that the model explains.
+
+        Parameters
+        ----------
+        kind : {"cs", "mcf"}
+            ``1 - exp(2 (llnull - llf) / nobs)`` (Cox & Snell 1989) or ``1 - llf / llnull`` (McFadden 1974).
+
+        Raises
+        ------
+        ValueError
+            For another kind.
+        """
+        if kind not in ("cs", "mcf"):
+            raise ValueError(f"kind={kind!r} is not known; choose 'cs' (Cox & Snell) or 'mcf' (McFadden).")
+        if kind == "mcf":
+            return 1.0 - self.llf / self.llnull
+        return 1.0 - float(np.exp(2.0 * (self.llnull - self.llf) / self.nobs))
+
+    @property
     def aic(self) -> float:
         """Akaike's criterion ``-2 llf + 2 rank`` (Akaike 1974)."""
         return -2.0 * self.llf + 2.0 * self.rank
