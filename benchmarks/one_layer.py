@@ -39,15 +39,19 @@ def data(n: int, p: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ours() -> Callable:
-    """Compile our layer with Numba: (X, W, b) -> value, dW, db."""
+    """Compile our layer with Numba, rows shared among the threads: (X, W, b) -> value, dW, db."""
     import pytensor
     import pytensor.tensor as pt
 
     from reglm import ops
+    from reglm.compiling import Graph, function
 
-    X, W, b = pt.dmatrix("X"), pt.dmatrix("W"), pt.dvector("b")
-    value = 0.5 * (ops.tanh(ops.affine(X, W, b)) ** 2).sum()
-    return pytensor.function([X, W, b], [value, *pytensor.grad(value, [W, b])], mode="NUMBA", trust_input=True)
+    def build() -> Graph:
+        X, W, b = pt.dmatrix("X"), pt.dmatrix("W"), pt.dvector("b")
+        value = 0.5 * (ops.tanh(ops.affine(X, W, b)) ** 2).sum()
+        return Graph([X, W, b], [value, *pytensor.grad(value, [W, b])], rows=[X])
+
+    return function(build, "one layer", "numba")
 
 
 def interpreted() -> Callable:
@@ -120,22 +124,18 @@ def layer_rows(peer: bool) -> list[dict]:
 
 def compile_once() -> None:
     """Time the first call of a compiled Poisson likelihood and print it (runs in its own process)."""
-    import pytensor
-    import pytensor.tensor as pt
-
     import reglm.ops.numba_forms  # noqa: F401  (loads Numba, which is not what is timed)
-    from reglm import ops
+    from reglm import families, links
+    from reglm.likelihood import Data, Likelihood
+    from reglm.network import multilayer
 
-    X, y, W, b, v, c = pt.dmatrix(), pt.dmatrix(), pt.dmatrix(), pt.dvector(), pt.dmatrix(), pt.dvector()
-    start = time.perf_counter(), time.process_time()
-    eta = ops.affine(ops.tanh(ops.affine(X, W, b)), v, c)
-    nll = (ops.exp(eta) - y * eta).sum()
-    run = pytensor.function(
-        [X, y, W, b, v, c], [nll, *pytensor.grad(nll, [W, b, v, c])], mode="NUMBA", trust_input=True
-    )
+    network = multilayer((10,), ("tanh",), 9, 1)
+    likelihood = Likelihood(network, families.get("poisson"), links.get("log"), backend="numba")
     rng = np.random.default_rng(0)
-    shapes = ((50, 5), (50, 1), (5, 4), (4,), (4, 1), (1,))
-    run(*(rng.normal(size=shape) for shape in shapes))
+    y = rng.poisson(1.0, (50, 1)).astype(float)
+    rows = Data(rng.normal(size=(50, 9)), y, np.zeros((50, 1)), np.ones((50, 1)))
+    start = time.perf_counter(), time.process_time()
+    likelihood.value_grad(np.zeros(likelihood.layout.size), rows)
     print(time.perf_counter() - start[0], time.process_time() - start[1])
 
 

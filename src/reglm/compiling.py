@@ -94,14 +94,26 @@ def _mode(backend: str) -> Mode:
 
 
 def _released() -> Any:
-    """Return PyTensor's Numba linker, but without the interpreter lock while its functions run."""
-    from pytensor.link.numba.dispatch.basic import numba_njit
+    """Return PyTensor's Numba linker, with two changes.
+
+    Its functions run without the interpreter lock; and the outermost one is cached itself, where PyTensor caches a
+    second function around it that takes nearly as long to compile.
+    """
+    from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
+    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key, numba_njit
     from pytensor.link.numba.linker import NumbaLinker
 
     class Released(NumbaLinker):
+        def fgraph_convert(self, fgraph: Any, **kwargs: Any) -> Any:
+            return numba_funcify_and_cache_key(fgraph, **kwargs)
+
         def jit_compile(self, fn_and_cache: Any) -> Any:
-            function, key = fn_and_cache
-            return numba_njit(function.py_func, final_function=True, cache=key is not None, nogil=True)
+            source, key = fn_and_cache[0].py_func, fn_and_cache[1]
+            cache = key is not None and pytensor.config.numba__cache
+            if cache:  # its file is a temporary one, whose name would be part of the cached one's
+                source.__code__ = source.__code__.replace(co_filename="<string>")
+                CACHED_SRC_FUNCTIONS[source] = f"reglm-{key}-{pytensor.config.numba__fastmath}"
+            return numba_njit(source, final_function=True, cache=cache, nogil=True)
 
     return Released()
 

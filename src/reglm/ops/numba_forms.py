@@ -9,7 +9,7 @@ import numpy as np
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from reglm.ops import numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
-from reglm.ops.affine import BLOCK, Affine, AffineInputs, AffineWeights, rows_at_once
+from reglm.ops.affine import Affine, AffineInputs, AffineWeights, rows_at_once
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.blas import matrix_product
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
@@ -17,30 +17,17 @@ from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 Form = tuple[Callable, int]  # a compiled function and the version of its code
 
-VERSION = 9
+VERSION = 10
 """Raise it whenever a form changes: compiled programs are kept on disk under it."""
 
 # Plain loops below where NumPy has a word: broadcasting assignments, sums over an axis and reshape(-1) bring
 # their error messages along, and those cost Numba seconds to compile.
 
 
-product, product_left, product_right = matrix_product(), matrix_product(True, add=True), matrix_product(False, True)
+product, product_more = matrix_product(), matrix_product(add=True)
+product_left, product_right = matrix_product(True, add=True), matrix_product(False, True)
 helper = numba_njit(error_model="numpy")
 piece = helper(rows_at_once)
-
-
-@helper
-def add_rows(a, b):
-    """Add the vector b to every row of the contiguous matrix a, in place."""
-    k = a.shape[1]
-    width = (BLOCK // (k + 1) + 1) * k
-    repeated, flat = np.empty(width, a.dtype), a.reshape(a.size)
-    for j in range(width):
-        repeated[j] = b[j % k]
-    for start in range(0, flat.size, max(width, 1)):
-        block = flat[start : start + width]
-        for j in range(block.size):
-            block[j] += repeated[j]
 
 
 @helper
@@ -54,21 +41,29 @@ def column_of_ones(n, dtype):
 
 @register_funcify_default_op_cache_key(Affine)
 def _affine(op: Affine, node: Any = None, **kwargs: Any) -> Form:
-    bias = op.bias
+    @numba_njit
+    def linear(h, W):
+        h, W = np.ascontiguousarray(h), np.ascontiguousarray(W)
+        a = np.empty((h.shape[0], W.shape[1]), h.dtype)
+        step = piece(*W.shape)
+        for start in range(0, h.shape[0], step):
+            product(h[start : start + step], W, a[start : start + step])
+        return a
 
     @numba_njit
-    def affine_map(h, W, *b):
+    def affine_map(h, W, b):
         h, W = np.ascontiguousarray(h), np.ascontiguousarray(W)
         a = np.empty((h.shape[0], W.shape[1]), h.dtype)
         step = piece(*W.shape)
         for start in range(0, h.shape[0], step):
             block = a[start : start + step]
-            product(h[start : start + step], W, block)
-            if bias:
-                add_rows(block, b[0])
+            for i in range(block.shape[0]):
+                for j in range(block.shape[1]):
+                    block[i, j] = b[j]
+            product_more(h[start : start + step], W, block)
         return a
 
-    return affine_map, VERSION
+    return (affine_map if op.bias else linear), VERSION
 
 
 @register_funcify_default_op_cache_key(AffineInputs)
