@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from reglm.inference.canonical import canonical
 from reglm.inference.estimates import Estimates
 from reglm.inference.identifiability import Identifiability, identifiability
+from reglm.inference.likelihood_ratio import Pair, outcome, paired, without_columns
 from reglm.inference.optima import optima_table
+from reglm.inference.parametric import bootstrap_test
 from reglm.inference.score_tests import score_test_hidden_unit, score_test_input
 from reglm.inference.test_result import TestOutcome
+from reglm.record import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,3 +90,63 @@ class Testing(Estimates):
             If an option is out of its range, or if there are no training rows.
         """
         return score_test_hidden_unit(self.fit, method, **options)
+
+    def lr_test(self, smaller: Estimates | Fit, bootstrap: int = 0, **options: Any) -> TestOutcome:
+        """Likelihood-ratio test of a smaller model that this one contains.
+
+        Parameters
+        ----------
+        smaller : Results or Fit
+            Fitted to the same rows.
+        bootstrap : int
+            Samples of a parametric bootstrap, which gives valid p-values also where hidden units are dropped or fits
+            penalised; 0 for the asymptotic reference: chi-square, or F where the dispersion is estimated.
+        **options
+            Of `reglm.inference.parametric.bootstrap_test`: n_init, seed, n_jobs, verbose.
+
+        Raises
+        ------
+        ValueError
+            If the two are not fits of one family and link to the same rows, or cannot be simulated from.
+        """
+        other = smaller if isinstance(smaller, Fit) else smaller.fit
+        return _tested(paired(self.fit, other), bootstrap, "likelihood-ratio test", options)
+
+    def drop_input_test(
+        self, name: str, bootstrap: int = 0, *, n_init: int = 3, seed: int = 0, **options: Any
+    ) -> TestOutcome:
+        """Likelihood-ratio test of an input: of all its weights in the first layer and the skip term.
+
+        The model is fitted again with the columns of the input at zero.
+
+        Parameters
+        ----------
+        name : str
+            Of the input.
+        bootstrap : int
+            As in `lr_test`.
+        n_init : int
+            Starts of the refit, the first from the estimates.
+        seed : int
+        **options
+            As in `lr_test`.
+
+        Raises
+        ------
+        ValueError
+            If the input is not known, or if the model was loaded from a file.
+        """
+        pair = without_columns(self.fit, self._columns_of(name), n_init=n_init, seed=seed)
+        return _tested(pair, bootstrap, f"likelihood-ratio test of input {name!r}", {"seed": seed, **options})
+
+    def _columns_of(self, name: str) -> tuple[int, ...]:
+        """Columns of the model matrix that an input fills."""
+        names = list(map(str, self.fit.input_names))
+        known = {key: (i,) for i, key in enumerate(names)} if self.reader is None else dict(self.reader.columns)
+        if name not in known:
+            raise ValueError(f"input {name!r} is not known; the inputs are {', '.join(list(known)[:30])}.")
+        return tuple(known[name])
+
+
+def _tested(pair: Pair, bootstrap: int, name: str, options: dict[str, Any]) -> TestOutcome:
+    return bootstrap_test(pair, bootstrap, name=name, **options) if bootstrap else outcome(pair, name)
