@@ -7,6 +7,7 @@ log-density. Rows are taken in blocks that stay in cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -229,6 +230,7 @@ def _by_row(value: TensorVariable, s: TensorVariable, size: int) -> list[TensorV
     ]
 
 
+@cache
 def has_information(family: Family) -> bool:
     """Whether a family without shape parameters to estimate declares an expected information."""
     y, eta = pt.matrix("y"), pt.matrix("eta")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reglm.inference.bootstrap import Bootstrap, bootstrap
 from reglm.inference.calibration_rows import calibrate
 from reglm.inference.conformal import Conformal
 from reglm.inference.estimates import Estimates
@@ -131,4 +132,44 @@ class Predictions(Estimates):
         return calibrate(
             self, X_cal, y_cal, offset=offset, exposure=exposure, method=method, score=score, fraction=fraction,
             n_folds=n_folds, likelihood_ratio=likelihood_ratio, seed=seed,
+        )  # fmt: skip
+
+    def bootstrap(
+        self, n_boot: int = 999, kind: str = "pairs", *, groups: Any = None, multiplier: str = "rademacher",
+        n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
+    ) -> Bootstrap:  # fmt: skip
+        """Draw the estimates again and again; the same seed gives the same draws whatever `n_jobs`.
+
+        Every refit starts at the estimates and keeps the options of the fit. Ctrl-C keeps the refits done so far.
+
+        Parameters
+        ----------
+        n_boot : int
+            Replicates.
+        kind : {"pairs", "parametric", "wild"}
+            "pairs" draws rows with replacement and assumes nothing else; "parametric" draws responses from the
+            fitted distribution; "wild" multiplies residuals by random signs and so allows for any variance, for
+            families other than the Gaussian by one Newton step from multiplied scores without a refit.
+        groups : array-like (n,), optional
+            Clusters of the rows, drawn or multiplied as a whole.
+        multiplier : {"rademacher", "mammen"}
+            Of "wild".
+        n_jobs : int, optional
+            Processes.
+        random_state : int, optional
+        verbose : int
+            1 shows a progress bar, 2 leaves it on the screen.
+
+        Returns
+        -------
+        Bootstrap
+
+        Raises
+        ------
+        ValueError
+            If the kind does not suit the model or its weights, or hardly any refit succeeds.
+        """
+        return bootstrap(
+            self, n_boot, kind, groups=groups, multiplier=multiplier, n_jobs=n_jobs, random_state=random_state,
+            verbose=verbose,
         )  # fmt: skip

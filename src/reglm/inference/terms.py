@@ -82,24 +82,27 @@ def _skip(fit: Fit, k: int) -> list[tuple[str, int]]:
     ]
 
 
+def natural_shape(fit: Fit, theta: Array) -> tuple[list[str], Array]:
+    """Labels and values of all shape parameters on their natural scale, fixed ones included."""
+    likelihood = fit.likelihood
+    views = likelihood.layout.views(theta)
+    names = [spec.name for spec in likelihood.shape_specs]
+    arrays = likelihood.family.natural(**{name.removeprefix("family."): views[name] for name in names})
+    flat = {name: np.ravel(value) for name, value in arrays.items()}
+    labels = [n for name, v in flat.items() for n in ([name] if v.size == 1 else numbered(name, v.size))]
+    return labels, np.concatenate([np.zeros(0), *flat.values()])
+
+
 def shape_terms(fit: Fit) -> ShapeTerms:
     """Shape parameters on their natural scale; derivatives for the delta method by central differences."""
-    likelihood = fit.likelihood
-    slices = {s.name: likelihood.layout.slices[s.name] for s in likelihood.shape_specs}
-    estimated = [i for part in slices.values() for i in range(part.start, part.stop)]
-
-    def natural(theta: Array) -> tuple[list[str], Array]:
-        views = likelihood.layout.views(theta)
-        arrays = likelihood.family.natural(**{name.removeprefix("family."): views[name] for name in slices})
-        flat = {name: np.ravel(value) for name, value in arrays.items()}
-        labels = [n for name, v in flat.items() for n in ([name] if v.size == 1 else numbered(name, v.size))]
-        return labels, np.concatenate([np.zeros(0), *flat.values()])
-
-    labels, values = natural(fit.theta.astype(float))
+    layout = fit.likelihood.layout
+    slices = [layout.slices[spec.name] for spec in fit.likelihood.shape_specs]
+    labels, values = natural_shape(fit, fit.theta.astype(float))
     slope = np.zeros((len(values), len(fit.theta)))
-    for i in estimated:
+    for i in (i for part in slices for i in range(part.start, part.stop)):
         step = np.zeros(len(fit.theta))
         step[i] = STEP * max(1.0, abs(float(fit.theta[i])))
-        slope[:, i] = (natural(fit.theta + step)[1] - natural(fit.theta - step)[1]) / (2 * step[i])
+        ahead, behind = (natural_shape(fit, fit.theta + sign * step)[1] for sign in (1, -1))
+        slope[:, i] = (ahead - behind) / (2 * step[i])
     moving = np.any(slope != 0, axis=1)
     return ShapeTerms([label for label, m in zip(labels, moving, strict=True) if m], values[moving], slope[moving])
