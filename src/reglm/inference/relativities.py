@@ -100,8 +100,8 @@ def _kind(results: Estimates) -> str:
     one_mean_each = likelihood.response.mean(eta, likelihood.shape(results.fit.theta)).shape == eta.shape
     if likelihood.link.name not in KINDS or not one_mean_each:
         raise ValueError(
-            f"relativities need a log or logit link and a mean for each linear predictor, got family {likelihood.family.name!r} with link "
-            f"{likelihood.link.name!r}; use marginal_effects."
+            "relativities need a log or logit link and a mean for each linear predictor, got family "
+            f"{likelihood.family.name!r} with link {likelihood.link.name!r}; use marginal_effects."
         )
     return KINDS[likelihood.link.name]
 

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reglm.estimators import columns as frames
-from reglm.parameters import Array
+from reglm.inference.sample import numeric_grid
 from reglm.plots.source import exposures, means, response_name
-from reglm.plots.style import PALE, axes, label, next_color
+from reglm.plots.strip import strip
+from reglm.plots.style import axes, label, next_color
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-FEW = 12
-"""Numeric inputs with at most this many values are drawn at these values."""
-STRIP = 0.14
-"""Height of the histogram, as a share of the axes."""
-GID = "input-histogram"
 
 
 def partial_effect(
@@ -76,9 +71,7 @@ def partial_effect(
         ax.lines[-1].set_linestyle("none")
         ax.set_xticks(where, [str(v) for v in table["value"]])
     if histogram:
-        _make_room(ax)
-        if not any(patch.get_gid() == GID for patch in ax.patches):
-            _strip(ax, values, exposures(X, exposure), table, where)
+        strip(ax, values, exposures(X, exposure), table["value"], where, _numeric(values, column))
     response, rate = response_name(model, output), " per unit of exposure" if exposure is not None else ""
     label(ax, str(column), f"fitted mean of {response}{rate}")
     return ax
@@ -139,15 +132,10 @@ def _grid(values: Any, column: object, points: int) -> list[Any]:
     """Values of the input at which to predict."""
     if not _numeric(values, column):
         return [level for level in frames.factor(values, column).levels if level is not None]
-    numbers = np.asarray(values, dtype=float)
-    distinct = np.unique(numbers[np.isfinite(numbers)])
-    if len(distinct) <= FEW:
-        return list(distinct)
-    low, high = np.nanpercentile(numbers, [1, 99])
-    return list(np.linspace(low, high, points))
+    return list(numeric_grid(np.asarray(values, dtype=float), points))
 
 
-def _take(X: Any, kept: Array) -> Any:
+def _take(X: Any, kept: Any) -> Any:
     return X.iloc[kept] if hasattr(X, "iloc") else X[kept]
 
 
@@ -169,39 +157,3 @@ def _with(X: Any, column: Any, value: Any) -> Any:
     literal = pl.lit(value)
     old = X[column]
     return X.with_columns((literal.cast(old.dtype) if frames.is_categorical(old, column) else literal).alias(old.name))
-
-
-def _strip(ax: Axes, values: Any, weights: Array | None, table: pd.DataFrame, where: Any) -> None:
-    """Bars along the bottom: the share of rows, or of exposure, by value of the input."""
-    separate = len(table) <= FEW or not _numeric(values, "")
-    if separate:
-        found = np.asarray(values)
-        weights = np.ones(len(found)) if weights is None else weights
-        heights = np.array([weights[found == v].sum() for v in table["value"]])
-        spots = np.asarray(where, dtype=float)
-        width = max(0.5 * np.diff(spots).min(initial=1.0), 0.02 * np.ptp(spots))
-    else:
-        numbers = np.asarray(values, dtype=float)
-        edges = _edges(numbers, *table["value"].iloc[[0, -1]].to_numpy(dtype=float))
-        heights, _ = np.histogram(numbers, edges, weights=weights)
-        spots, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    ax.bar(
-        spots, STRIP * heights / heights.max(), width=0.92 * width, color=PALE, zorder=0,
-        transform=ax.get_xaxis_transform(), gid=GID,
-    )  # fmt: skip
-
-
-def _edges(numbers: Array, low: float, high: float, bins: int = 30) -> Array:
-    """Ends of equal bins from low to high; of whole numbers each bin holds equally many."""
-    if np.all(numbers == np.round(numbers)):
-        step = np.ceil((high - low + 1) / bins)
-        return np.arange(np.floor(low) - 0.5, high + step, step)
-    return np.linspace(low, high, bins + 1)
-
-
-def _make_room(ax: Axes) -> None:
-    """Let the curves drawn so far end above the histogram."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines])
-    low, high = values.min(), values.max()
-    span = (high - low) or abs(high) or 1.0
-    ax.set_ylim(low - span * (STRIP + 0.05) / (1 - STRIP), high + 0.05 * span)
