@@ -1,9 +1,13 @@
 """Pictures of a fit. Each function draws on given or new matplotlib axes and returns them.
 
-``training_curve``: how the solver went down. ``calibration``: observed against fitted means, by groups of the
-fitted mean. ``partial_effect``: the fitted mean as one input varies. ``lorenz``: how well the fitted means
-order the rows. A model is a fitted estimator, a pipeline that ends in one, or (where no new predictions are needed)
-the record ``est.fit_``.
+How the fit went: ``training_curve``. Fitted means against observed ones: ``calibration`` by groups,
+``reliability`` without groups, ``lift`` and ``lorenz`` for the order of the rows, ``double_lift`` and ``murphy`` to
+compare models. What the model says: ``partial_effect``. Whether to believe it: ``residuals``, ``qq``,
+``scale_location``, ``leverage``, and ``diagnose`` for the four of them.
+
+A model is a fitted estimator, a pipeline that ends in one, or (where no new predictions are needed) the record
+``est.fit_`` or the results ``est.inference()``. Pictures of means against observed ones take models of other
+libraries too.
 
 What takes the results ``est.inference()`` shows effects with their uncertainty: ``partial_dependence``, ``ale``,
 ``individual_curves``, ``interaction``, ``marginal_effects``, ``relativities``, and ``importance``.
@@ -13,23 +17,36 @@ from reglm.plots.calibration import calibration, calibration_table
 from reglm.plots.curves import ale, individual_curves, partial_dependence
 from reglm.plots.effects import effect_table, partial_effect
 from reglm.plots.forests import importance, marginal_effects, relativities
+from reglm.plots.influence import diagnose, leverage
 from reglm.plots.interactions import interaction
-from reglm.plots.lift import gini, lorenz
+from reglm.plots.lift import double_lift, gini, lift, lorenz
+from reglm.plots.reliability import decomposition, murphy, reliability
+from reglm.plots.residuals import qq, residuals, scale_location
 from reglm.plots.training import training_curve
 
 __all__ = [
     "ale",
     "calibration",
     "calibration_table",
+    "decomposition",
+    "diagnose",
+    "double_lift",
     "effect_table",
     "gini",
     "importance",
     "individual_curves",
     "interaction",
+    "leverage",
+    "lift",
     "lorenz",
     "marginal_effects",
+    "murphy",
     "partial_dependence",
     "partial_effect",
+    "qq",
     "relativities",
+    "reliability",
+    "residuals",
+    "scale_location",
     "training_curve",
 ]

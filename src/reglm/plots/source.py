@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
+from reglm.inference import Results, results
 from reglm.parameters import Array
 from reglm.record import Fit
 
@@ -33,6 +34,8 @@ def record(model: Any) -> Fit:
     """
     if isinstance(model, Fit):
         return model
+    if isinstance(model, Results):
+        return model.fit
     inner = getattr(model, "best_estimator_", model)
     if isinstance(inner, Pipeline):
         return record(inner[-1])
@@ -40,6 +43,28 @@ def record(model: Any) -> Fit:
     if not isinstance(fit, Fit):
         raise ValueError(f"model={type(inner).__name__}: needs a fitted recursive GLM or its record est.fit_.")
     return fit
+
+
+def examined(model: Any) -> Results:
+    """Results of a fitted estimator, pipeline, search or record; results themselves pass through.
+
+    Raises
+    ------
+    ValueError
+        If there is no record of a fit.
+    """
+    if isinstance(model, Results):
+        return model
+    inner = getattr(model, "best_estimator_", model)
+    if isinstance(inner, Pipeline):
+        return examined(inner[-1])
+    fit = record(inner)
+    return results(fit) if inner is fit else inner.inference()
+
+
+def classifies(model: Any) -> bool:
+    """Whether a model is an estimator of classes."""
+    return not isinstance(model, np.ndarray | Fit | Results) and is_classifier(model)
 
 
 def rows(model: Any, X: Any, y: Any, exposure: Any, sample_weight: Any, output: int) -> Rows:
@@ -50,7 +75,7 @@ def rows(model: Any, X: Any, y: Any, exposure: Any, sample_weight: Any, output: 
         raise ValueError("y=None: pass the responses of the rows of X, or neither for the training rows.")
     fitted = means(model, X, exposure, output)
     weights = np.ones(len(fitted)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    if not isinstance(model, np.ndarray) and is_classifier(model):
+    if classifies(model):
         observed = (np.asarray(y) == model.classes_[output]).astype(float)
     else:
         observed, size = _response(y, output)
@@ -76,7 +101,7 @@ def means(model: Any, X: Any, exposure: Any = None, output: int = 0) -> Array:
     if isinstance(model, np.ndarray):
         return model if model.ndim == 1 else model[:, output]
     given = {} if exposure is None or isinstance(exposure, str) else {"exposure": exposure}
-    found = (model.predict_proba if is_classifier(model) else model.predict)(X, **given)
+    found = (model.predict_proba if classifies(model) else model.predict)(X, **given)
     found = np.asarray(found, dtype=float)
     return found if found.ndim == 1 else found[:, output]
 
@@ -94,7 +119,7 @@ def response_name(model: Any, output: int = 0) -> str:
     """Name of the response, "y" if it has none."""
     if isinstance(model, np.ndarray):
         return "y"
-    if is_classifier(model):
+    if classifies(model):
         return f"P({model.classes_[output]})"
     try:
         names = record(model).output_names
