@@ -9,7 +9,7 @@ from scipy import stats
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor
 from reglm.inference import conformal, conformity, results
-from reglm.inference.predicting import new_rows
+from reglm.inference.moments import new_rows
 
 N = 60
 RNG = np.random.default_rng(8)
@@ -249,5 +249,7 @@ def test_what_cannot_be_asked_for():
     ]:
         with pytest.raises(ValueError, match=message):
             model.conformal(**options)
+    with pytest.raises(ValueError, match="not new to the model"):
+        model.conformal().predict(None)
     with pytest.raises(ValueError, match="both calibration and new rows, or for neither"):
         model.conformal().predict(NEW, likelihood_ratio=np.ones(5))

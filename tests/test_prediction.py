@@ -10,7 +10,7 @@ from network_cases import differences
 from scipy import sparse, stats
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor, families
-from reglm.inference import predicting, results
+from reglm.inference import moments, results
 
 N = 120
 RNG = np.random.default_rng(5)
@@ -71,7 +71,7 @@ def delta(model, X):
     """Standard errors of the mean by differencing it in every parameter."""
     found = model.inference()
     lik = found.fit.likelihood
-    rows = predicting.new_rows(found, X)
+    rows = moments.new_rows(found, X)
 
     def mean(theta):
         return lik.response.mean(lik.eta(theta, rows.X, rows.offset), lik.shape(theta))
@@ -173,7 +173,7 @@ def test_what_cannot_be_asked_for(network):
     with pytest.raises(ValueError, match="X=None asks for the training rows"):
         found.get_prediction(offset=np.ones(N))
     with pytest.raises(ValueError, match="does not hold; pass X"):
-        predicting.new_rows(results(replace(network.fit_, data=None)))
+        moments.new_rows(results(replace(network.fit_, data=None)))
     with pytest.raises(ValueError, match="exposure is read by estimators only"):
         results(network.fit_).get_prediction(NEW.to_numpy(), exposure=np.ones(7))
     l1 = RecursiveGLMRegressor(family=families.Poisson(), l1=1.0).fit(X, COUNTS)

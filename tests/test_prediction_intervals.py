@@ -8,7 +8,7 @@ from scipy import stats
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor, families
 from reglm.inference import prediction_intervals as pi
-from reglm.inference.predicting import new_rows
+from reglm.inference.moments import new_rows
 
 N = 120
 RNG = np.random.default_rng(5)
@@ -66,7 +66,7 @@ def test_ordinary_least_squares_is_exact():
 def test_intervals_of_every_family_cover_the_responses_drawn_from_it(family):
     results = fit(family)
     trials = 6 if family == "binomial" else None
-    found = results.prediction_interval(NEW, 0.2, trials=trials, n_draws=200)
+    found = results.prediction_interval(NEW, 0.2, trials=trials, n_draws=120)
     lik, theta = results.fit.likelihood, results.fit.theta
     rows = new_rows(results, NEW, trials=trials)
     location = lik.response.location(lik.eta(theta, rows.X, rows.offset), lik.shape(theta))
@@ -137,6 +137,13 @@ def test_predictive_quantiles_are_those_of_simulated_responses():
 )
 def test_quantiles_of_mixtures(distribution, q, expected):
     assert pi.mixture_quantile(distribution, q)[0, 0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_draws_that_overflow_count_as_infinite():
+    law = stats.gamma(2.0, scale=np.array([1.0, 1.0, 1.0, np.inf])[:, None, None])
+    assert pi.mixture_quantile(law, 0.6)[0, 0] == np.inf
+    few = stats.poisson(np.append(np.full(99, 4.0), np.inf)[:, None, None])
+    assert pi.mixture_quantile(few, 0.6)[0, 0] == 4.0
 
 
 def test_point_masses_are_met_exactly():

@@ -1,7 +1,22 @@
 """Inference from a fitted recursive GLM: covariances, results, summaries."""
 
+from reglm.inference.bootstrap import Bootstrap
+from reglm.inference.conformal import Conformal
 from reglm.inference.covariances import covariance
+from reglm.inference.prediction import Prediction
+from reglm.inference.regions import LabelSets, PredictionInterval
 from reglm.inference.results import Results, results, summary
 from reglm.inference.tables import Summary
 
-__all__ = ["Results", "Summary", "covariance", "results", "summary"]
+__all__ = [
+    "Bootstrap",
+    "Conformal",
+    "LabelSets",
+    "Prediction",
+    "PredictionInterval",
+    "Results",
+    "Summary",
+    "covariance",
+    "results",
+    "summary",
+]

@@ -13,7 +13,7 @@ from scipy import special, stats
 from reglm.inference import resampling
 from reglm.inference.estimates import Estimates
 from reglm.inference.information import in_double
-from reglm.inference.predicting import new_rows
+from reglm.inference.moments import new_rows
 from reglm.inference.prediction import Prediction, check_alpha
 from reglm.inference.replicates import Replicate, run
 from reglm.inference.sandwich import group_codes

@@ -10,7 +10,7 @@ from reglm.inference import conformity
 from reglm.inference.conformal import Conformal, checked_ratio
 from reglm.inference.estimates import Estimates
 from reglm.inference.information import in_double
-from reglm.inference.predicting import new_rows
+from reglm.inference.moments import new_rows
 from reglm.likelihood import Data
 from reglm.parameters import Array
 from reglm.record import Fit

@@ -15,7 +15,7 @@ import numpy as np
 
 from reglm.inference import conformity
 from reglm.inference.estimates import Estimates
-from reglm.inference.predicting import new_rows
+from reglm.inference.moments import new_rows
 from reglm.inference.prediction import check_alpha
 from reglm.inference.regions import LabelSets, PredictionInterval, interval
 from reglm.likelihood import Data
@@ -114,9 +114,11 @@ class Conformal:
         Raises
         ------
         ValueError
-            If alpha is not between 0 and 1, or likelihood ratios are given at one end only.
+            If alpha is not between 0 and 1, there are no new rows, or likelihood ratios are given at one end only.
         """
         check_alpha(alpha)
+        if X is None:
+            raise ValueError("X=None asks for the training rows, which are not new to the model; pass new rows.")
         rows = new_rows(self.results, X, offset, exposure, trials=trials, weights=weights)
         ratio = self._new_ratio(likelihood_ratio, len(rows.y))
         notes = list(self._notes(alpha))

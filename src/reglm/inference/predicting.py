@@ -1,204 +1,175 @@
-"""Rows to predict, and the covariance of linear predictors and means at them by the delta method.
-
-With J the derivatives of the linear predictors and V the covariance of theta, ``cov(eta) = J V J'``; means are
-smooth functions of eta and, in some families, of shape parameters (Greene 2018, section 4.6). Everything runs in
-blocks of rows, so that J is never held for all of them.
-"""
+"""The part of `Results` that predicts: confidence bands, prediction intervals, conformal prediction, bootstrap."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from reglm.inference.bootstrap import Bootstrap, bootstrap
+from reglm.inference.calibration_rows import calibrate
+from reglm.inference.conformal import Conformal
 from reglm.inference.estimates import Estimates
-from reglm.inference.information import in_double
-from reglm.jacobian import blocks, jacobian
-from reglm.likelihood import Data, Likelihood
-from reglm.parameters import Array
-from reglm.record import Fit
-
-STEP = float(np.finfo(float).eps ** (1 / 3))
-DRAWN_ELEMENTS = 4_000_000
-"""Means of all draws are held for blocks of rows of about this many numbers."""
+from reglm.inference.moments import new_rows
+from reglm.inference.prediction import Prediction, predict
+from reglm.inference.prediction_intervals import parametric
+from reglm.inference.regions import LabelSets, PredictionInterval
 
 
-class Moments(NamedTuple):
-    """Linear predictors (n, K) and means (n, M), and the variances that the estimation of theta gives them."""
+class Predictions(Estimates):
+    """Intervals for means and responses."""
 
-    eta: Array
-    mean: Array
-    eta_variance: Array
-    mean_variance: Array
+    def get_prediction(
+        self, X: Any = None, offset: Any = None, exposure: Any = None, *, method: str = "delta", n_draws: int = 1000,
+        seed: int = 0,
+    ) -> Prediction:  # fmt: skip
+        """Predict means and linear predictors with standard errors and confidence bands.
 
+        Parameters
+        ----------
+        X : array-like or data frame, optional
+            As in `fit`; None for the training rows.
+        offset, exposure : array-like, optional
+            As in `fit`.
+        method : {"delta", "simulation"}
+            "delta" linearises in theta; "simulation" draws theta from its asymptotic normal distribution and
+            takes quantiles, which follows the curvature of a network.
+        n_draws, seed : int
+            Of the simulation.
 
-def new_rows(
-    results: Estimates, X: Any = None, offset: Any = None, exposure: Any = None, *, trials: Any = None,
-    weights: Any = None,
-) -> Data:  # fmt: skip
-    """Rows to predict; their y holds nothing but the number of trials.
+        Returns
+        -------
+        Prediction
 
-    Parameters
-    ----------
-    results : Estimates
-    X : array-like or data frame, optional
-        As in `fit`; the model matrix for results without a reader. None for the training rows.
-    offset, exposure : array-like, optional
-    trials : int or array-like (n,), optional
-        Trials behind each row, for counts out of a total; 1 by default, those of the training rows for X=None.
-    weights : float or array-like (n,), optional
-        Precision weights; 1 by default, those of the training rows for X=None (1 for frequencies).
+        Raises
+        ------
+        ValueError
+            If there are no standard errors; the message says why.
+        """
+        return predict(self, X, offset, exposure, method=method, n_draws=n_draws, seed=seed)
 
-    Raises
-    ------
-    ValueError
-        If X is None and the model holds no training rows, or an offset or exposure is given for them.
-    """
-    fit = in_double(results.fit)
-    if X is None:
-        rows = _training_rows(fit, offset, exposure)
-    else:
-        matrix, total = _read(results, X, offset, exposure)
-        n = matrix.shape[0]
-        y = np.zeros((n, _response_columns(fit)))
-        y[:, 0] = 1.0
-        rows = Data(matrix, y, total, np.ones((n, 1)))
-    if trials is not None:
-        y = np.zeros_like(rows.y)
-        y[:, 0] = trials
-        rows = rows._replace(y=y)
-    if weights is not None:
-        rows = rows._replace(weights=np.broadcast_to(np.asarray(weights, dtype=float).reshape(-1, 1), (len(rows.y), 1)))
-    return rows
+    def prediction_interval(
+        self, X: Any = None, alpha: float = 0.05, *, offset: Any = None, exposure: Any = None, trials: Any = None,
+        weights: Any = None, method: str = "parametric", n_draws: int = 400, seed: int = 0, **options: Any,
+    ) -> PredictionInterval | LabelSets:  # fmt: skip
+        """Intervals that hold single responses, or sets of labels for classes.
 
+        Parameters
+        ----------
+        X : array-like or data frame, optional
+            As in `fit`; None for the training rows.
+        alpha : float
+            Responses fall outside with probability at most alpha.
+        offset, exposure : array-like, optional
+            As in `fit`.
+        trials : int or array-like (n,), optional
+            Trials behind each row of a binomial response; 1 by default.
+        weights : float or array-like (n,), optional
+            Precision weights: an estimated dispersion is divided by them.
+        method : {"parametric", "conformal"}
+            "parametric" takes the family's distribution with the uncertainty of all parameters; whole numbers for
+            counts. "conformal" is `conformal` followed by its ``predict``.
+        n_draws, seed : int
+            Draws of the parameters.
+        **options
+            Of `conformal`.
 
-def _training_rows(fit: Fit, offset: Any, exposure: Any) -> Data:
-    if fit.data is None:
-        raise ValueError("X=None asks for the training rows, which a model loaded from a file does not hold; pass X.")
-    if offset is not None or exposure is not None:
-        raise ValueError("offset and exposure belong to new rows, but X=None asks for the training rows; pass X.")
-    return fit.data._replace(weights=np.ones_like(fit.data.weights)) if fit.freq_weights else fit.data
+        Returns
+        -------
+        PredictionInterval or LabelSets
 
+        Raises
+        ------
+        ValueError
+            If the family claims no distribution (quasi families) or there are no standard errors.
+        """
+        if method == "conformal":
+            given = {"offset": offset, "exposure": exposure, "trials": trials, "weights": weights}
+            return self.conformal(seed=seed, **options).predict(X, alpha, **given)
+        if method != "parametric":
+            raise ValueError(f"method={method!r} is not known; choose 'parametric' or 'conformal'.")
+        if options:
+            raise ValueError(f"{sorted(options)[0]}= is an option of method='conformal', not of method={method!r}.")
+        rows = new_rows(self, X, offset, exposure, trials=trials, weights=weights)
+        return parametric(self, rows, alpha, n_draws, seed, getattr(X, "index", None))
 
-def _read(results: Estimates, X: Any, offset: Any, exposure: Any) -> tuple[Any, Array]:
-    """Model matrix (n, p) and offset (n, K), both in double precision."""
-    if results.reader is not None:
-        matrix, total = results.reader.rows(X, offset, exposure)
-        return matrix.astype(float), np.asarray(total, dtype=float)
-    if exposure is not None:
-        raise ValueError("exposure is read by estimators only; pass offset=np.log(exposure).")
-    matrix = X if hasattr(X, "indptr") else np.asarray(X, dtype=float)
-    K = results.fit.likelihood.network.outputs()
-    given = np.zeros((matrix.shape[0], K)) if offset is None else np.asarray(offset, dtype=float)
-    return matrix, np.broadcast_to(given[:, None] if given.ndim == 1 else given, (matrix.shape[0], K))
+    def conformal(
+        self, X_cal: Any = None, y_cal: Any = None, *, offset: Any = None, exposure: Any = None, method: str = "split",
+        score: str | None = None, fraction: float = 0.3, n_folds: int = 10, likelihood_ratio: Any = None,
+        seed: int = 0,
+    ) -> Conformal:  # fmt: skip
+        """Calibrate intervals, or sets of labels, that hold whatever the distribution of the responses.
 
+        Parameters
+        ----------
+        X_cal, y_cal : optional
+            Rows that took no part in the fit or in choosing the model. Without them, training rows are held out
+            and the model is fitted again to the others.
+        offset, exposure : array-like, optional
+            Of `X_cal`.
+        method : {"split", "cv+", "jackknife+"}
+            "split" fits once and covers at least 1 - alpha; "cv+" leaves out every fold and "jackknife+" every row
+            in turn, which wastes no rows but promises 1 - 2 alpha only, though about 1 - alpha is usual.
+        score : str, optional
+            For numbers "absolute", "pearson" or "distribution", see `reglm.inference.conformity`; for labels "aps"
+            or "lac". By default "distribution" ("pearson" for quasi families) and "aps".
+        fraction : float
+            Share of the training rows that "split" holds out.
+        n_folds : int
+            Of "cv+".
+        likelihood_ratio : array-like (n,), optional
+            Density of the new inputs over that of the calibration inputs at each calibration row, up to a constant.
+        seed : int
 
-def _response_columns(fit: Fit) -> int:
-    """Columns of y."""
-    if fit.data is not None:
-        return fit.data.y.shape[1]
-    K = fit.likelihood.network.outputs()
-    name = fit.likelihood.family.name
-    if name == "ordinal":
-        return len(fit.likelihood.family.natural(**fit.likelihood.shape(fit.theta))["cutpoints"]) + 1
-    return K + 1 if name in ("multinomial", "binomial", "quasibinomial") else K
+        Returns
+        -------
+        Conformal
+            Its ``predict(X, alpha)`` gives the intervals with their guarantee in words.
 
+        Raises
+        ------
+        ValueError
+            If a score does not suit the family, or the model cannot be fitted again.
+        """
+        return calibrate(
+            self, X_cal, y_cal, offset=offset, exposure=exposure, method=method, score=score, fraction=fraction,
+            n_folds=n_folds, likelihood_ratio=likelihood_ratio, seed=seed,
+        )  # fmt: skip
 
-def moments(likelihood: Likelihood, theta: Array, V: Array, rows: Data) -> Moments:
-    """Linear predictors, means and their variances.
+    def bootstrap(
+        self, n_boot: int = 999, kind: str = "pairs", *, groups: Any = None, multiplier: str = "rademacher",
+        n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
+    ) -> Bootstrap:  # fmt: skip
+        """Draw the estimates again and again; the same seed gives the same draws whatever `n_jobs`.
 
-    Parameters
-    ----------
-    likelihood : Likelihood
-    theta : ndarray (P,)
-    V : ndarray (P, P)
-    rows : Data
-    """
-    parts = [_moments(likelihood, theta, V, rows.rows(block)) for block in blocks(likelihood, rows)]
-    return Moments(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        Every refit starts at the estimates and keeps the options of the fit. Ctrl-C keeps the refits done so far.
 
+        Parameters
+        ----------
+        n_boot : int
+            Replicates.
+        kind : {"pairs", "parametric", "wild"}
+            "pairs" draws rows with replacement and assumes nothing else; "parametric" draws responses from the
+            fitted distribution; "wild" multiplies residuals by random signs and so allows for any variance, for
+            families other than the Gaussian by one Newton step from multiplied scores without a refit.
+        groups : array-like (n,), optional
+            Clusters of the rows, drawn or multiplied as a whole.
+        multiplier : {"rademacher", "mammen"}
+            Of "wild".
+        n_jobs : int, optional
+            Processes.
+        random_state : int, optional
+        verbose : int
+            1 shows a progress bar, 2 leaves it on the screen.
 
-def _moments(likelihood: Likelihood, theta: Array, V: Array, rows: Data) -> Moments:
-    eta = likelihood.eta(theta, rows.X, rows.offset)
-    mean = likelihood.response.mean(eta, likelihood.shape(theta))
-    K = eta.shape[1]
-    C = joint_covariance(likelihood, theta, V, rows)
-    D = mean_slopes(likelihood, theta, eta, mean.shape[1])
-    variances = np.diagonal(C[:, :K, :K], axis1=1, axis2=2), np.einsum("nmi,nij,nmj->nm", D, C, D)
-    return Moments(eta, mean, *(np.maximum(v, 0.0) for v in variances))
+        Returns
+        -------
+        Bootstrap
 
-
-def joint_covariance(likelihood: Likelihood, theta: Array, V: Array, rows: Data) -> Array:
-    """Covariance (n, K + S, K + S) of the linear predictors of each row and the S shape parameters."""
-    K = likelihood.network.outputs()
-    S = sum(math.prod(spec.shape) for spec in likelihood.shape_specs)
-    Js = [jacobian(likelihood, theta, rows, k) for k in range(K)]
-    C = np.zeros((len(rows.y), K + S, K + S))
-    last = slice(len(theta) - S, len(theta))
-    C[:, K:, K:] = V[last, last]
-    for k, Jk in enumerate(Js):
-        JV = Jk @ V
-        C[:, k, K:] = C[:, K:, k] = JV[:, last]
-        for m, Jm in enumerate(Js[: k + 1]):
-            C[:, k, m] = C[:, m, k] = np.einsum("np,np->n", JV, Jm)
-    return C
-
-
-def mean_slopes(likelihood: Likelihood, theta: Array, eta: Array, outputs: int) -> Array:
-    """Derivatives (n, M, K + S) of the M means of each row in its linear predictors and the shape parameters."""
-    response, shape = likelihood.response, likelihood.shape(theta)
-    inner = np.stack([response.mean_slope(eta, m, shape) for m in range(outputs)], axis=1)
-    S = sum(math.prod(spec.shape) for spec in likelihood.shape_specs)
-    columns = []
-    for i in range(len(theta) - S, len(theta)):
-        step = np.zeros(len(theta))
-        step[i] = STEP * max(1.0, abs(float(theta[i])))
-        ahead, behind = (response.mean(eta, likelihood.shape(theta + sign * step)) for sign in (1, -1))
-        columns.append((ahead - behind) / (2 * step[i]))
-    return np.concatenate([inner, *(column[:, :, None] for column in columns)], axis=2)
-
-
-def draw_theta(theta: Array, V: Array, n_draws: int, rng: np.random.Generator) -> Array:
-    """Draws (D, P) from the normal distribution with mean theta and covariance V, which may be singular."""
-    return rng.multivariate_normal(theta, V, size=n_draws, method="eigh", check_valid="ignore")
-
-
-def drawn(likelihood: Likelihood, draws: Array, rows: Data, what: str) -> Iterator[Array]:
-    """What is predicted at every draw of theta: arrays (D, rows of a block, M), block by block.
-
-    Parameters
-    ----------
-    likelihood : Likelihood
-    draws : ndarray (D, P)
-    rows : Data
-    what : {"linpred", "mean", "location"}
-    """
-    n = len(rows.y)
-    size = max(1, DRAWN_ELEMENTS // (len(draws) * max(rows.y.shape[1], likelihood.network.outputs())))
-    for start in range(0, n, size):
-        part = rows.rows(slice(start, start + size))
-        etas = [likelihood.eta(theta, part.X, part.offset) for theta in draws]
-        if what == "linpred":
-            yield np.stack(etas)
-        else:
-            function = getattr(likelihood.response, what)
-            pairs = zip(draws, etas, strict=True)
-            yield np.stack([function(eta, likelihood.shape(theta)) for theta, eta in pairs])
-
-
-def known(results: Estimates) -> tuple[Array, Array]:
-    """Theta (P,) and its covariance (P, P), with aliased parameters at zero.
-
-    Raises
-    ------
-    ValueError
-        If there are no standard errors; the message says why.
-    """
-    if results.refusal:
-        raise ValueError(
-            f"no standard errors: {results.refusal} Intervals without them: bootstrap() for means, "
-            "prediction_interval(method='conformal') for responses."
-        )
-    return np.nan_to_num(results.theta), np.nan_to_num(results.cov_theta())
+        Raises
+        ------
+        ValueError
+            If the kind does not suit the model or its weights, or hardly any refit succeeds.
+        """
+        return bootstrap(
+            self, n_boot, kind, groups=groups, multiplier=multiplier, n_jobs=n_jobs, random_state=random_state,
+            verbose=verbose,
+        )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from reglm.inference.estimates import Estimates
 from reglm.inference.information import in_double
-from reglm.inference.predicting import Moments, draw_theta, drawn, known, moments, new_rows
+from reglm.inference.moments import Moments, draw_theta, drawn, known, moments, new_rows
 from reglm.likelihood import Data, Likelihood
 from reglm.parameters import Array
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from reglm.inference.estimates import Estimates
 from reglm.inference.information import in_double
-from reglm.inference.predicting import draw_theta, drawn, known, moments
+from reglm.inference.moments import draw_theta, drawn, known, moments
 from reglm.inference.prediction import check_alpha
 from reglm.inference.regions import LabelSets, PredictionInterval, interval
 from reglm.likelihood import Data
@@ -23,6 +23,7 @@ from reglm.parameters import Array
 from reglm.record import Fit
 
 BISECTIONS = 60
+ROUNDING = 1e-9
 CLASSES = frozenset({"multinomial", "ordinal"})
 EXACT = "Exact for normal responses: {level:.4g}% of new responses fall inside."
 ASYMPTOTIC = (
@@ -40,7 +41,7 @@ def parametric(
     ----------
     results : Estimates
     rows : Data
-        See `reglm.inference.predicting.new_rows`; weights divide an estimated dispersion.
+        See `reglm.inference.moments.new_rows`; weights divide an estimated dispersion.
     alpha : float
     n_draws, seed : int
         Draws of the parameters.
@@ -132,17 +133,21 @@ def mixture_quantile(distribution: Any, q: float) -> Array:
     Notes
     -----
     The quantile lies between the smallest and the largest of the D quantiles; bisection keeps the average below q
-    at the lower end and at least q at the upper one, so that point masses and whole numbers are met exactly.
+    at the lower end and at least q at the upper one, so that point masses and whole numbers are met exactly. Draws
+    whose mean overflows have no quantile; where too many do, the result is infinite.
     """
     discrete = hasattr(distribution, "pmf")
-    each = distribution.ppf(q)
-    low, high = each.min(axis=0), each.max(axis=0)
-    high = np.where(distribution.cdf(low).mean(axis=0) >= q, low, high)
+    with np.errstate(all="ignore"):
+        each = distribution.ppf(q)
+        each[~np.isfinite(each)] = np.nan
+    low, high = np.nanmin(each, axis=0), np.nanmax(each, axis=0)
+    at_low, at_high = (np.nan_to_num(distribution.cdf(end)).mean(axis=0) for end in (low, high))
+    high = np.where(at_low >= q, low, high)
     for _ in range(BISECTIONS):
         gap = high - low
         if np.all(gap <= (1.0 if discrete else 1e-11 * np.maximum(np.abs(low), np.abs(high)))):
             break
         middle = np.floor(low + gap / 2) if discrete else low + gap / 2
-        reached = distribution.cdf(middle).mean(axis=0) >= q
+        reached = np.nan_to_num(distribution.cdf(middle)).mean(axis=0) >= q
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    return high
+    return np.where(at_high < q - ROUNDING, np.inf, high)

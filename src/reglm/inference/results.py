@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from reglm.inference.diagnosing import Diagnostics
 from reglm.inference.effects import Effects
-from reglm.inference.predictions import Predictions
+from reglm.inference.predicting import Predictions
 from reglm.inference.report import report
+from reglm.inference.selecting import Selection
 from reglm.inference.testing import Testing
 from reglm.inference.wald import WaldTests
 from reglm.record import Fit, Reader
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class Results(WaldTests, Testing, Predictions, Diagnostics, Effects):
-    """Estimates, standard errors, tests, intervals, diagnostics and effects of a recursive GLM.
+class Results(WaldTests, Testing, Predictions, Diagnostics, Effects, Selection):
+    """Estimates, standard errors, tests, intervals, diagnostics, effects and criteria of a recursive GLM.
 
     The parameters are those of `reglm.inference.estimates.Estimates`.
     """
