@@ -70,14 +70,16 @@ def test_effects_on_the_link_scale_are_the_coefficients():
 def brute_force(model, rows):
     """Average marginal effects of `a` and of the levels of `region` as functions of theta, by predictions alone."""
 
+    reader = model.inference().reader
+
     def value(theta):
         def mean(frame):
-            matrix, offset = model.inference().reader.rows(frame)
+            matrix, offset = reader.rows(frame)
             return np.exp(model.fit_.likelihood.eta(theta, matrix, offset)).mean()
 
         slope = (mean(rows.assign(a=rows["a"] + 1e-5)) - mean(rows.assign(a=rows["a"] - 1e-5))) / 2e-5
         levels = pd.CategoricalDtype(["n", "s", "w"])
-        first, *others = model.inference().reader.levels(rows, "region")
+        first, *others = reader.levels(rows, "region")
         at = {
             level: mean(rows.assign(region=pd.Series(level, rows.index).astype(levels))) for level in (first, *others)
         }
@@ -141,6 +143,17 @@ def test_formulas_tell_the_levels_of_treatment_contrasts():
     with pytest.raises(ValueError, match="input 'region' is categorical, and the rows"):
         crossed.marginal_effects(columns=["region"])
     assert crossed.marginal_effects(data).labels == ["a", *(f"region[{level}]" for level in "sw")]
+
+
+def test_slopes_stay_inside_the_range_of_an_input():
+    data = FRAME.assign(y=COUNTS)  # a spline basis refuses values beyond those of the fit
+    inference = RecursiveGLMRegressor.from_formula("y ~ bs(a, df=4) + b", data, family="poisson").inference()
+    rows = pd.concat([data.nsmallest(1, "a"), data.nlargest(1, "a")])
+    found = inference.marginal_effects(rows, ["a"]).effect.value
+    inward = rows.assign(a=rows["a"] + np.array([1e-6, -1e-6]))
+    eta = [inference.fit.likelihood.eta(inference.fit.theta, inference.reader.rows(part)[0]) for part in (inward, rows)]
+    slopes = (np.exp(eta[0]) - np.exp(eta[1]))[:, 0] / np.array([1e-6, -1e-6])
+    np.testing.assert_allclose(found, slopes.mean(), rtol=1e-4)
 
 
 def test_any_kind_of_rows_gives_the_same(network):

@@ -144,11 +144,14 @@ def _differences(means: Means, rows: Sample, name: str, levels: Sequence[Any], a
 
 
 def _slope(means: Means, rows: Sample, name: str, at: str) -> Averages:
-    """Average derivative by central differences; the step is what the rows really move by."""
+    """Average derivative of the parabola through three close points; none beyond the values that the rows have."""
     x = rows.reader.values(rows.X, name)
     dtype = rows.coded()[0].dtype
     h = np.finfo(dtype).eps ** (1 / 3) * (x.std() or max(abs(x[0]), 1.0))
-    ahead, behind = ((x + s * h).astype(dtype).astype(float) for s in (1, -1))
-    weights = rows.weights / (ahead - behind)
-    up, down = (_average(means, rows.at(name, moved), weights, at) for moved in (ahead, behind))
-    return stacked([up, down]).combined(np.array([[1.0, -1.0]]))
+    middle = (np.clip(x, x.min() + h, x.max() - h) if np.ptp(x) > 2 * h else x).astype(dtype)
+    behind, middle, ahead = ((middle + s * h).astype(dtype).astype(float) for s in (-1, 0, 1))
+    step = (ahead - behind) / 2  # what the rows really move by
+    u = np.where(np.abs(x - middle) > h / 2, (x - middle) / step, 0.0)
+    slopes = ((behind, u - 0.5), (middle, -2 * u), (ahead, u + 0.5))
+    parts = [_average(means, rows.at(name, moved), rows.weights * slope / step, at) for moved, slope in slopes]
+    return stacked(parts).combined(np.ones((1, 3)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from reglm.estimators import columns as frames
 from reglm.inference.sample import numeric_grid
+from reglm.parameters import Array
 from reglm.plots.source import exposures, means, response_name
 from reglm.plots.strip import strip
 from reglm.plots.style import axes, label, next_color
@@ -135,7 +136,7 @@ def _grid(values: Any, column: object, points: int) -> list[Any]:
     return list(numeric_grid(np.asarray(values, dtype=float), points))
 
 
-def _take(X: Any, kept: Any) -> Any:
+def _take(X: Any, kept: Array) -> Any:
     return X.iloc[kept] if hasattr(X, "iloc") else X[kept]
 
 
