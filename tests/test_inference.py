@@ -11,7 +11,8 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor, families, layers
 from reglm.inference import covariance, results
-from reglm.inference.covariances import distance_to_optimum, estimate
+from reglm.inference.caveats import distance_to_optimum
+from reglm.inference.covariances import estimate
 
 N = 200
 RNG = np.random.default_rng(11)

@@ -11,7 +11,7 @@ from network_cases import differences, make
 from scipy.linalg import inv, sqrtm
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor
-from reglm.inference import covariance
+from reglm.inference import covariance, results
 from reglm.inference.covariances import estimate
 from reglm.inference.scores import designs, row_scores
 from reglm.jacobian import jacobian
@@ -288,3 +288,45 @@ def test_blocks_of_rows_do_not_show(ridge, monkeypatch):
     np.testing.assert_allclose(covariance(ridge.fit_, "cluster", groups=GROUPS), whole, rtol=1e-10)
     loaded = replace(ridge.fit_, data=None)
     assert "does not hold its training data" in estimate(loaded, "HC0").refusal
+
+
+# -- without forming the matrix ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["expected", "observed", "posterior", "frequentist", "HC0", "HC1", "cluster"])
+def test_variances_by_conjugate_gradients_are_those_of_the_whole_matrix(ridge, kind):
+    options = {"groups": GROUPS} if kind == "cluster" else {}
+    P = len(ridge.fit_.theta)
+    C = np.vstack([np.eye(P)[[0, P - 1]], np.random.default_rng(1).normal(size=(2, P))])
+    found = ridge.inference().variance_of(C, kind, **options)
+    if kind == "frequentist":
+        H, _, B, *_ = parts(ridge.fit_)
+        expected = C @ B @ H @ B @ C.T
+    else:
+        expected = C @ covariance(ridge.fit_, kind, **options) @ C.T
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_selected_variances_are_had_where_the_whole_is_too_large(ridge):
+    large = results(replace(ridge.fit_, n_rows=10**11))
+    assert "variance_of" in large.refusal
+    names = large.theta_names()[:3]
+    np.testing.assert_allclose(large.variance_of(names), ridge.inference().cov_theta()[:3, :3], rtol=1e-6)
+    gaussian = fitted("gaussian", alpha=1.0).inference()
+    V = gaussian.variance_of(np.eye(3))
+    np.testing.assert_allclose(V, gaussian.cov_theta(), rtol=1e-8)
+
+
+def test_variances_that_cannot_be_had(ridge):
+    found = ridge.inference()
+    with pytest.raises(ValueError, match="takes all of V"):
+        found.variance_of(np.eye(len(found.theta)), "HC3")
+    with pytest.raises(ValueError, match=r"'z' is not one of theta_names"):
+        found.variance_of(["z"])
+    with pytest.raises(ValueError, match="contrasts has 2 columns"):
+        found.variance_of(np.eye(2))
+    saddle = replace(ridge.fit_, theta=0 * ridge.fit_.theta, penalty=0 * ridge.fit_.penalty)
+    with pytest.raises(ValueError, match=r"not positive definite|nearly singular"):
+        results(saddle).variance_of(np.eye(len(found.theta)), "observed")
+    with pytest.raises(ValueError, match="no standard errors: the L1"):
+        results(fitted("gaussian", l1=1.0).fit_).variance_of(np.eye(3))

@@ -216,9 +216,15 @@ class Likelihood:
 
     def hessian(self, theta: Array, data: Data) -> Array:
         """Exact Hessian (P, P) of the objective: the observed information at dispersion 1."""
-        columns = [self.hessp(theta, data, e) for e in np.eye(self.layout.size)]
-        H = np.stack(columns, axis=1)
-        return (H + H.T) / 2.0
+        P = self.layout.size
+        H, e = np.empty((P, P), dtype=self.dtype), np.zeros(P, dtype=self.dtype)
+        for j in range(P):
+            e[j] = 1.0
+            H[j] = self.hessp(theta, data, e)
+            e[j] = 0.0
+        H += H.T.copy()
+        H /= 2.0
+        return H
 
     def taps(self, theta: Array, data: Data, seed: Array) -> list[tuple[Tap, list[Array], Array]]:
         """Every affine map with its inputs h and ``d (eta seed) / d a``; `seed` (1, K) picks an output."""

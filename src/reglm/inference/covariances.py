@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from reglm.inference.caveats import edge_notes, hint, kind_notes, not_stationary, rank_notes, score_notes
 from reglm.inference.identifiability import verdict
 from reglm.inference.information import expected_factor, identified, in_double, observed_factor
 from reglm.inference.sandwich import POWERS, group_codes, meat, small_sample_factor
@@ -37,17 +38,11 @@ FACTORS = {"expected": expected_factor, "observed": observed_factor}
 KINDS = ("expected", "observed", "posterior", "frequentist", "HC0", "HC1", "HC2", "HC3", "sandwich", "cluster")
 MOST_WORK = 5e9
 """Rows times parameters squared up to which an observed information is computed unasked: a minute."""
-EDGES = {"log_alpha": (-10.0, np.inf), "log_df": (-np.inf, 7.0), "logit_power": (-7.0, 7.0)}
-"""Shape parameters beyond which a family turns into its limit: Poisson, Gaussian, the ends of Tweedie's range."""
-FAR_FROM_OPTIMUM = 0.05
-"""Standard errors to the optimum from which the score counts as not near zero."""
 
 ROUNDING = 1e-8
 """How far below zero an eigenvalue of a share of the information may be by rounding."""
 ONE_RESPONSE = frozenset({"multinomial", "ordinal"})
 """Families whose columns of y are the classes of one response."""
-POSTERIOR = "Standard errors are those of the posterior, (H + P)^-1, whose prior is the penalty."
-BIASED = "Standard errors leave out the bias that the penalty brings."
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def estimate(
         clusters are missing.
     """
     refusal = not_stationary(fit) or (too_large(fit) if kind is None else "")
-    kind, information = _checked(fit, kind, information, groups)
+    kind, information = checked_kind(fit, kind, information, groups)
     if fit.data is None:
         aliased = np.asarray(fit.details.get("aliased", np.zeros(len(fit.theta))), dtype=bool)
         return Covariance(kind, None, aliased, np.where(aliased, np.nan, fit.theta), refusal)
@@ -153,7 +148,7 @@ def estimate(
     codes, count = (None, 0) if groups is None else group_codes(groups, data)
     aliased, theta = identified(exact, data)
     kept = np.flatnonzero(~aliased)
-    empty = Covariance(kind, None, aliased, theta, refusal, _rank_notes(fit, kept))
+    empty = Covariance(kind, None, aliased, theta, refusal, rank_notes(fit, kept))
     if refusal:
         return empty
     refusal, unit_notes = verdict(exact, data)
@@ -161,38 +156,37 @@ def estimate(
         return replace(empty, refusal=refusal)
     factor = FACTORS[information](exact, data, kept)
     if factor is None:
-        return replace(empty, refusal=f"the {information} information is not positive definite{_hint(fit)}.")
-    root = _middle(exact, data, kept, factor, kind, codes, count if use_correction else 0)
-    if isinstance(root, str):
-        return replace(empty, refusal=root)
+        return replace(empty, refusal=f"the {information} information is not positive definite{hint(fit)}.")
+    half = _half(exact, data, kept, factor, kind, codes, count if use_correction else 0)
+    if isinstance(half, str):
+        return replace(empty, refusal=half)
     matrix = np.full((len(theta),) * 2, np.nan)
-    matrix[np.ix_(kept, kept)] = factor @ root @ factor.T
+    matrix[np.ix_(kept, kept)] = half @ half.T
     notes = [
         *empty.notes,
         *unit_notes,
-        *_edge_notes(fit),
-        *_kind_notes(fit, kind, count),
-        *_score_notes(exact, data, kept, factor),
+        *edge_notes(fit),
+        *kind_notes(fit, kind, count),
+        *score_notes(exact, data, kept, factor),
     ]
     return replace(empty, matrix=matrix, notes=notes, df_inference=count - 1.0 if count and df_correction else None)
 
 
-def _middle(
-    fit: Fit, data: Data, kept: Array, factor: Array, kind: str, codes: Array | None, count: int
-) -> Array | str:
-    """M (Q, Q) of the covariance ``F M F'``, for the factor ``F F' = (H + P)^-1``; or why there is none."""
+def _half(fit: Fit, data: Data, kept: Array, factor: Array, kind: str, codes: Array | None, count: int) -> Array | str:
+    """L (Q, Q) with the covariance ``L L'``, for the factor ``F F' = (H + P)^-1``; or why there is none."""
     if kind in POWERS or kind == "cluster":
         M = meat(fit, data, kept, factor, POWERS.get(kind, 0.0), codes)
         if M is None:
             return f"cov={kind!r}: a row has leverage 1, without it a parameter is not determined; use HC0 or HC1."
-        return M * small_sample_factor(kind, observed_numbers(fit), len(kept), count)
-    identity = np.eye(len(kept))
-    if kind != "frequentist":
-        return fit.dispersion * identity
-    M = identity - factor.T @ (fit.penalty[kept, None] * factor)  # F' H F, from F' (H + P) F = I
-    if np.linalg.eigvalsh(M)[0] < -ROUNDING:
+        scale = small_sample_factor(kind, observed_numbers(fit), len(kept), count)
+    elif kind == "frequentist":
+        M, scale = np.eye(len(kept)) - factor.T @ (fit.penalty[kept, None] * factor), fit.dispersion  # F' H F
+    else:
+        return np.sqrt(fit.dispersion) * factor
+    values, vectors = np.linalg.eigh(M)
+    if values[0] < -ROUNDING * max(1.0, values[-1]):
         return "the information without the penalty is not positive semi-definite; use cov='posterior' or 'HC0'."
-    return fit.dispersion * M
+    return factor @ (vectors * np.sqrt(scale * np.maximum(values, 0.0)))
 
 
 def observed_numbers(fit: Fit) -> float:
@@ -201,8 +195,8 @@ def observed_numbers(fit: Fit) -> float:
     return fit.nobs * (1 if likelihood.family.name in ONE_RESPONSE else likelihood.network.outputs())
 
 
-def _checked(fit: Fit, kind: str | None, information: str | None, groups: Any) -> tuple[str, str]:
-    """Return the kind and the information it rests on."""
+def checked_kind(fit: Fit, kind: str | None, information: str | None, groups: Any) -> tuple[str, str]:
+    """Return the kind and the information it rests on; see `estimate` for arguments and errors."""
     kind = default_kind(fit) if kind is None else "HC0" if kind == "sandwich" else kind
     if kind not in KINDS:
         raise ValueError(f"cov={kind!r} is not known; choose one of {sorted(KINDS)}.")
@@ -221,25 +215,6 @@ def _checked(fit: Fit, kind: str | None, information: str | None, groups: Any) -
     return kind, rests
 
 
-def not_stationary(fit: Fit) -> str:
-    """Why Wald statistics mean nothing for this fit, or cannot be had; empty if they can."""
-    if fit.data is None:
-        return "a model loaded from a file does not hold its training data."
-    if np.any(fit.l1):
-        return "the L1 penalty is not differentiable at zero, so its estimates are not asymptotically normal."
-    if fit.likelihood.network.noise():
-        return "dropout was on, so the estimates do not maximise the likelihood of the network that predicts."
-    if not fit.at_optimum:
-        return f"{fit.solver} was not run to the optimum (mini-batches or early stopping)."
-    if fit.details.get("status") == "diverging":
-        return "the model fits the data perfectly and has no finite estimates."
-    if "n <= P" in fit.dispersion_method:
-        return f"{fit.n_rows} rows leave no degrees of freedom to estimate the dispersion from."
-    if not fit.dispersion > 0:
-        return "the model fits without error: its dispersion is zero."
-    return ""
-
-
 def too_large(fit: Fit) -> str:
     """Say so if the default covariance takes long; empty if it does not."""
     work = fit.n_rows * float(len(fit.theta)) ** 2
@@ -247,58 +222,5 @@ def too_large(fit: Fit) -> str:
         return ""
     return (
         f"the observed information of {len(fit.theta)} parameters over {fit.n_rows} rows takes long, so it "
-        "is computed on request only: inference(cov='observed')."
+        "is computed on request only: inference(cov='observed'), or variance_of(...) for a few of them."
     )
-
-
-def _hint(fit: Fit) -> str:
-    if fit.is_linear:
-        return ""
-    return (
-        ": the point is no strict optimum, or hidden units are redundant; try fewer units, a penalty or a larger n_init"
-    )
-
-
-def _rank_notes(fit: Fit, kept: Array) -> list[str]:
-    if len(kept) == len(fit.theta):
-        return []
-    return [
-        f"The design has rank {len(kept)} of {len(fit.theta)}: coefficients shown as nan are determined by "
-        "those before them and count as zero."
-    ]
-
-
-def _edge_notes(fit: Fit) -> list[str]:
-    """Name shape parameters that have run to the edge of their range."""
-    shape = fit.likelihood.shape(fit.theta)
-    ends = {name: float(shape[name]) for name in EDGES if name in shape}
-    gone = [name.split("_")[1] for name, value in ends.items() if not EDGES[name][0] < value < EDGES[name][1]]
-    return [f"{name} has run to the edge of its range, where its standard error means nothing." for name in gone]
-
-
-def distance_to_optimum(fit: Fit, data: Data, kept: Array, factor: Array) -> float:
-    """Length of the Newton step, in standard errors: ``sqrt(g' H^-1 g / phi)``."""
-    gradient = fit.likelihood.value_grad(fit.theta, data)[1] + fit.penalty * fit.theta
-    return float(np.linalg.norm(factor.T @ gradient[kept]) / np.sqrt(fit.dispersion))
-
-
-def _kind_notes(fit: Fit, kind: str, count: int) -> list[str]:
-    """Say what the standard errors allow for, where that is not the default."""
-    notes = []
-    if kind == "cluster":
-        notes.append(f"Standard errors allow for dependence within {count} clusters.")
-    elif kind in POWERS:
-        notes.append(f"Standard errors are heteroscedasticity-robust ({kind}).")
-    if np.any(fit.penalty):
-        notes.append(BIASED if kind in POWERS or kind in ("cluster", "frequentist") else POSTERIOR)
-    return notes
-
-
-def _score_notes(fit: Fit, data: Data, kept: Array, factor: Array) -> list[str]:
-    distance = distance_to_optimum(fit, data, kept, factor)
-    if distance <= FAR_FROM_OPTIMUM:
-        return []
-    return [
-        f"The score is not near zero: the optimum is about {distance:.2g} standard errors away. "
-        "Raise max_iter or lower tol before relying on this table."
-    ]

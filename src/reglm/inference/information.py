@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from scipy import linalg
 
-from reglm.jacobian import blocks, jacobian
+from reglm.jacobian import blocks, fisher, jacobian
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize.crossproduct import normal_equations
 from reglm.optimize.irls import CONDITION_LIMIT
@@ -47,26 +47,34 @@ def in_double(fit: Fit) -> Fit:
 
 
 def expected_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
-    """F (Q, Q) for the kept parameters from the expected information; None if that is singular."""
+    """F (Q, Q) for the kept parameters from the expected information; None if that is singular.
+
+    The cross-product is formed where its condition allows, an orthogonal reduction of the rows else.
+    """
     if fit.is_linear and fit.likelihood.network.outputs() == 1:
         return linear_factor(fit, data, kept)
+    G = fisher(fit.likelihood, fit.theta, data)[1][np.ix_(kept, kept)] + np.diag(fit.penalty[kept])
+    if well_conditioned(G):
+        return inverse_cholesky(G)
     rows = chain(weighted_rows(fit, data), [np.diag(np.sqrt(fit.penalty))])
     return inverse_root(triangular_root((block[:, kept] for block in rows), len(kept)))
 
 
 def linear_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
-    """`expected_factor` for one linear predictor, without forming J: X is J.
-
-    The cross-product is formed where its condition allows, an orthogonal reduction of X else.
-    """
+    """`expected_factor` for one linear predictor, without forming J: X is J."""
     intercept = "output.b" in fit.likelihood.layout.slices
     w = fit.likelihood.working(fit.theta, data).information[:, 0, 0]
     if np.all(np.isfinite(w)):
         G = normal_equations(data.X, w, None, intercept)[0] + np.diag(fit.penalty)
         G = G[np.ix_(kept, kept)]
         if well_conditioned(G):
-            return linalg.solve_triangular(linalg.cholesky(G), np.eye(len(kept)))
+            return inverse_cholesky(G)
     return inverse_root(weighted_qr_step(data.X, w, np.zeros_like(w), intercept, fit.penalty).R[:, kept])
+
+
+def inverse_cholesky(G: Array) -> Array:
+    """Triangular F with ``F F' = G^-1`` for a well-conditioned cross-product."""
+    return np.asarray(linalg.lapack.dtrtri(linalg.cholesky(G))[0])
 
 
 def well_conditioned(G: Array) -> bool:
@@ -123,6 +131,8 @@ def observed_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
     diagonal = np.diag(H)
     if not np.all(np.isfinite(H)) or np.any(diagonal <= 0):
         return None
+    if well_conditioned(H):
+        return inverse_cholesky(H)
     scale = 1.0 / np.sqrt(diagonal)
     values, vectors = np.linalg.eigh(scale[:, None] * H * scale)
     if values[0] <= SMALLEST_EIGENVALUE * values[-1]:

@@ -47,7 +47,7 @@ def group_codes(groups: Any, data: Data) -> tuple[Array, int]:
 def meat(
     fit: Fit, data: Data, kept: Array, factor: Array, power: float = 0.0, codes: Array | None = None
 ) -> Array | None:
-    """``sum_g F' s_g s_g' F`` (Q, Q), for a factor F (Q, Q) of the bread ``B = F F'``.
+    """``sum_g F' s_g s_g' F`` (q, q), for F (Q, q): a factor of the bread ``B = F F'``, or some of its columns.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def meat(
     data : Data
     kept : ndarray of int (Q,)
         Parameters that are not aliased.
-    factor : ndarray (Q, Q)
+    factor : ndarray (Q, q)
     power : float
         Power of ``1 - leverage`` that scores are divided by.
     codes : ndarray of int (n,), optional
@@ -64,11 +64,12 @@ def meat(
 
     Returns
     -------
-    ndarray (Q, Q) or None
+    ndarray (q, q) or None
         None if scores have to be divided by ``1 - leverage`` and that is zero for a row.
     """
-    total = np.zeros((len(kept), len(kept)))
-    sums = np.zeros((0 if codes is None else int(codes.max()) + 1, len(kept)))
+    q = factor.shape[1]
+    total = np.zeros((q, q))
+    sums = np.zeros((0 if codes is None else int(codes.max()) + 1, q))
     for rows in blocks(fit.likelihood, data):
         part = data.rows(rows)
         U = _scores(fit, part, kept, factor, power)
@@ -89,7 +90,7 @@ def _repetitions(fit: Fit, data: Data) -> Array:
 
 
 def _scores(fit: Fit, data: Data, kept: Array, factor: Array, power: float) -> Array | None:
-    """``F' s_i`` of every row, (n, Q); None where a row has leverage 1."""
+    """``F' s_i`` of every row, (n, q); None where a row has leverage 1."""
     likelihood = fit.likelihood
     eta = likelihood.eta(fit.theta, data.X, data.offset)
     s, *shape = likelihood.response.row_scores(data.y, eta, data.weights, likelihood.shape(fit.theta))

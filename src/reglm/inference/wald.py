@@ -12,6 +12,7 @@ from reglm.inference.contrasts import Contrasts, WaldOutcome, wald_statistic
 from reglm.inference.estimates import Estimates
 from reglm.inference.flow import theta_names
 from reglm.inference.hypotheses import Hypothesis, read, without_input
+from reglm.inference.iterative import covariance_of
 from reglm.parameters import Array
 
 if TYPE_CHECKING:
@@ -126,6 +127,37 @@ class WaldTests(Estimates):
         if known.any():
             adjusted[known] = multipletests(chosen[known].to_numpy(), method=method)[1]
         return adjusted
+
+    def variance_of(self, contrasts: Any, cov: str | None = None, **options: Any) -> Array:
+        """Covariance ``C V C'`` (q, q) of linear functions of `theta`, without forming V.
+
+        For networks of thousands of parameters, of which a few are looked at: each function costs one solution by
+        conjugate gradients.
+
+        Parameters
+        ----------
+        contrasts : array (q, P), or sequence of str (q,)
+            C, or names of single parameters, see `theta_names`.
+        cov : str, optional
+            Kind of covariance; by default that of these results.
+        **options
+            Of `reglm.inference.iterative.covariance_of`.
+
+        Raises
+        ------
+        ValueError
+            If a name is not known, or there are no standard errors.
+        """
+        if all(isinstance(name, str) for name in contrasts):
+            position = {name: i for i, name in enumerate(self.theta_names())}
+            unknown = [name for name in contrasts if name not in position]
+            if unknown:
+                raise ValueError(f"contrasts: {unknown[0]!r} is not one of theta_names().")
+            contrasts = np.eye(len(position))[[position[name] for name in contrasts]]
+        C = np.atleast_2d(np.asarray(contrasts, dtype=float))
+        if C.shape[1] != len(self.theta):
+            raise ValueError(f"contrasts has {C.shape[1]} columns; theta has {len(self.theta)}.")
+        return covariance_of(self.fit, C, cov or self.cov_type, **options)
 
     # -- from hypotheses to contrasts of theta ------------------------------------------------------------
 
