@@ -35,7 +35,7 @@ CASES = {
     "gaussian": ("gaussian", 500), "poisson": ("poisson", 500), "bernoulli": ("bernoulli", 5_000),
     "bernoulli 500": ("bernoulli", 500),
 }  # fmt: skip
-BOOTSTRAPPED, N_BOOT = 40, 199
+BOOTSTRAPPED, N_BOOT = 20, 199
 """Replications that are bootstrapped as well, and refits of each."""
 SIZES = 1_000
 """Replications in which tests are run."""
