@@ -57,7 +57,36 @@ def test_linear_regression_has_exact_deletion_statistics():
     assert change.shape == (4, N)
     expected = RecursiveGLMRegressor().fit(X, y).predict(new) - without.predict(new)
     np.testing.assert_allclose(change[:, 0], expected, atol=1e-10)
-    np.testing.assert_allclose(np.diag(found.on_prediction()), found.d_fittedvalues, atol=1e-12)
+    np.testing.assert_allclose(np.diag(found.on_prediction(X)), found.d_fittedvalues, atol=1e-12)
+
+
+REAL = {
+    "longley": (datasets.load_longley, "gaussian", PEER.Gaussian()),
+    "scotland": (datasets.load_scotland, "gamma", PEER.Gamma(PEER.links.Log())),
+    "spector": (datasets.load_spector, "bernoulli", PEER.Binomial()),
+    "star98": (datasets.load_star98, "binomial", PEER.Binomial()),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_influence_and_residuals_of_real_tables(name):
+    load, family, theirs = REAL[name]
+    data = load()
+    design = sm.add_constant(data.data.to_numpy(dtype=float))
+    peer = sm.GLM(np.asarray(data.target, dtype=float), design, theirs)
+    robust = {} if name == "scotland" else {"cov_type": "HC0"}  # theirs rests on the observed information
+    peer = peer.fit(tol=1e-15, maxiter=30, **robust)
+    results = RecursiveGLMRegressor(family=family).fit(data.data, data.target)
+    results = results.inference(cov=robust.get("cov_type"))
+    for kind in ("response", "pearson", "deviance", "anscombe"):
+        expected = getattr(peer, f"resid_{kind}")
+        np.testing.assert_allclose(results.resid(kind), expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+    expected, found = peer.get_influence(observed=False), results.get_influence()
+    np.testing.assert_allclose(found.hat_matrix_diag, expected.hat_matrix_diag, rtol=1e-6)
+    np.testing.assert_allclose(found.cooks_distance[0], expected.cooks_distance[0], rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(found.resid_studentized, expected.resid_studentized, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(found.d_params, expected.d_params, rtol=1e-4, atol=1e-6 * np.abs(results.bse).max())
+    np.testing.assert_allclose(found.dfbetas, expected.dfbetas, rtol=1e-5, atol=1e-6)
 
 
 def test_observed_information_on_request():

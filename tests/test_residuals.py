@@ -64,6 +64,18 @@ def test_precision_weights_enter_and_frequencies_do_not():
         )
 
 
+def test_rows_without_weight_and_single_precision():
+    some = np.where(np.arange(N) < 10, 0.0, 1.0)
+    found = RecursiveGLMRegressor(family="gamma").fit(X, POSITIVE, sample_weight=some).inference()
+    rest = RecursiveGLMRegressor(family="gamma").fit(X[10:], POSITIVE[10:]).inference()
+    single = RecursiveGLMRegressor(family="gamma", dtype="float32").fit(X[10:], POSITIVE[10:]).inference()
+    for kind in (*KINDS, "quantile"):
+        assert np.isfinite(found.resid(kind)).all()
+        np.testing.assert_allclose(found.resid(kind)[10:], rest.resid(kind), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(single.resid(kind), rest.resid(kind), atol=1e-3)
+    assert not found.resid_pearson[:10].any()
+
+
 def test_several_responses_have_a_column_each():
     Y = np.column_stack([REAL, REAL[::-1] ** 2])
     found = RecursiveGLMRegressor().fit(X, Y).inference()

@@ -110,6 +110,20 @@ def test_link_test_is_score_test_and_refit(y, family, peer):
     assert f"{larger.params[-1]:.4g}"[:5] in refit.notes[0]
 
 
+def test_link_of_a_network():
+    signal = np.exp(0.3 + 0.3 * X[:, 1] + 1.2 * np.tanh(1.5 * X[:, 0] - X[:, 1]))
+    y = np.random.default_rng(1).poisson(signal)
+    network = RecursiveGLMRegressor((1,), family="poisson", skip=True, n_init=2, random_state=0)
+    right = network.fit(X, y).inference()
+    score, ratio = right.link_test(), right.link_test("lr")
+    assert score.statistic == pytest.approx(ratio.statistic, rel=0.2, abs=0.3)
+    assert score.pvalue > 0.01
+    # with u = tanh(a) the bias of the unit moves eta by 1 - u^2: the square of eta is nothing new
+    single = RecursiveGLMRegressor((1,), family="poisson", n_init=2, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="the link test is empty"):
+        single.inference().link_test()
+
+
 def test_hosmer_lemeshow_by_hand():
     results = fitted(BINARY, "bernoulli")
     p = results.fit.likelihood.response.mean(results.fit.likelihood.eta(results.fit.theta, X))[:, 0]

@@ -201,13 +201,13 @@ class Influence:
         room = np.where(h < LARGEST_LEVERAGE, 1.0 - h, np.nan)
         return residuals / np.sqrt(self.results.scale * room)
 
-    def on_prediction(self, X: Any = None, offset: Any = None, exposure: Any = None, *, output: int = 0) -> Array:
+    def on_prediction(self, X: Any, offset: Any = None, exposure: Any = None, *, output: int = 0) -> Array:
         """Change of predictions by leaving out each training row, to first order.
 
         Parameters
         ----------
-        X : table or array, optional
-            Rows (m, p) to predict for; the training rows by default.
+        X : table or array (m, p)
+            Rows to predict for. What a row does to its own prediction is `d_fittedvalues`.
         offset, exposure : optional
             As in `predict`.
         output : int
@@ -219,7 +219,7 @@ class Influence:
             Prediction for row i of X less that of the model without training row j.
         """
         likelihood, theta = self.rows.fit.likelihood, self.rows.fit.theta
-        data = self.rows.data if X is None else self._read(X, offset, exposure)
+        data = self._read(X, offset, exposure)
         J = designs(likelihood, theta, data)[:, :, self.kept] @ self.F
         slope = likelihood.response.mean_slope(
             likelihood.eta(theta, data.X, data.offset), output, likelihood.shape(theta)
@@ -229,7 +229,7 @@ class Influence:
 
     def _read(self, X: Any, offset: Any, exposure: Any) -> Data:
         reader, K = self.results.reader, self.rows.eta.shape[1]
-        X, total = (np.asarray(X), np.zeros((len(X), K))) if reader is None else reader.rows(X, offset, exposure)
+        X, total = (X, np.zeros((X.shape[0], K))) if reader is None else reader.rows(X, offset, exposure)
         n = X.shape[0]
         return Data(X, np.zeros((n, self.rows.data.y.shape[1])), np.asarray(total, dtype=float), np.ones((n, 1)))
 

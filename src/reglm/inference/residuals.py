@@ -217,7 +217,8 @@ def _probabilities(rows: Rows) -> tuple[Array, Array]:
     fit = rows.fit
     family = fit.likelihood.family
     y = rows.data.y[:, : rows.mean.shape[1]]
-    phi = fit.dispersion / rows.precision if family.dispersion == "estimated" else fit.dispersion
+    precision = np.where(rows.precision > 0, rows.precision, 1.0)  # rows without weight: as if they had one
+    phi = fit.dispersion / precision if family.dispersion == "estimated" else fit.dispersion
     location = fit.likelihood.response.location(rows.eta, rows.shape)
     law = family.distribution(location, phi, rows.size, **rows.shape)
     return np.asarray(law.cdf(np.nextafter(y, -np.inf))), np.asarray(law.cdf(y))

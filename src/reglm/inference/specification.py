@@ -26,6 +26,8 @@ SMALL_MEAN = 1.0
 """Expected counts below which Pearson's statistic is poorly referred to chi-square."""
 LONGEST_SHAPIRO = 5000
 """Rows up to which the p-value of Shapiro and Wilk's test is known (Royston 1995)."""
+NOTHING_LEFT = 1e-8
+"""Share of its information below which an added column counts as one that the model has."""
 JUMP = 1e-9
 """Steps of a distribution function below this are rounding."""
 SMALLEST_LOG_ZERO = -300.0
@@ -158,7 +160,8 @@ def link_test(fit: Fit, method: str = "score") -> TestOutcome:
     Raises
     ------
     ValueError
-        If the method is not known, there are several linear predictors or the information is singular.
+        If the method is not known, there are several linear predictors, the information is singular, or the
+        model can add the square already.
     """
     rows = training_rows(fit)
     if rows.eta.shape[1] != 1:
@@ -195,7 +198,14 @@ def _added(rows: Rows, z: Array) -> tuple[float, float]:
     cross = np.zeros(likelihood.layout.size)
     for which in blocks(likelihood, data):
         cross += jacobian(likelihood, fit.theta, data.rows(which)).T @ (w[which] * z[which])
-    return float(z @ s[:, 0]), float(z @ (w * z) - ((F.T @ cross[kept]) ** 2).sum())
+    total = float(z @ (w * z))
+    left = total - float(((F.T @ cross[kept]) ** 2).sum())
+    if left < NOTHING_LEFT * total:
+        raise ValueError(
+            "the link test is empty: small changes of the parameters add the square of the linear predictor already, "
+            "as in a network of one tanh or sigmoid unit."
+        )
+    return float(z @ s[:, 0]), left
 
 
 def _profile(fit: Fit, z: Array, guess: float) -> tuple[float, float]:
