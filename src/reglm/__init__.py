@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "RecursiveGLMClassifier": "reglm.estimators",
     "RecursiveGLMRegressor": "reglm.estimators",
+    "anova": "reglm.inference.deviances",
     "compare": "reglm.comparison",
     "datasets": "reglm.datasets",
     "families": "reglm.families",

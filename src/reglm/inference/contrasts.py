@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reglm.inference import latex
 from reglm.inference.test_result import TestOutcome
 from reglm.parameters import Array
 
@@ -79,6 +80,14 @@ class Contrasts:
         return self.table.to_string(float_format=lambda v: f"{v:.4g}")
 
     __repr__ = __str__
+
+    def as_latex(self) -> str:
+        """LaTeX, with the rules of booktabs; names are escaped."""
+        rows = [
+            [str(label), *(f"{v:.4g}" for v in row)]
+            for label, row in zip(self.table.index, self.table.to_numpy(), strict=True)
+        ]
+        return latex.tabular(["", *map(str, self.table.columns)], rows) + "\n"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(str(column))}</th>" for column in ["", *self.table.columns])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from reglm.inference import latex
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -58,6 +60,12 @@ class Summary:
         return (
             top + self._html_table() + "".join(f"<p>[{i}] {escape(note)}</p>" for i, note in enumerate(self.notes, 1))
         )
+
+    def as_latex(self) -> str:
+        """LaTeX, with the rules of booktabs; names are escaped."""
+        top = latex.tabular([], [[*a, *b] for a, b in self._pairs()], "lrlr")
+        body = [latex.tabular(["", *map(str, self.table.columns)], self._cells())] if len(self.table) else []
+        return latex.table(self.title, [top, *body], self.notes)
 
     def _pairs(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
         length = max(len(self.left), len(self.right))

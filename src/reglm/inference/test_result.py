@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from reglm.inference import latex
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -53,6 +55,14 @@ class TestOutcome:
 
         row = {"statistic": self.statistic, "df": self.df, "distribution": self.distribution, "pvalue": self.pvalue}
         return pd.DataFrame([row], index=[self.name])
+
+    def as_latex(self) -> str:
+        """LaTeX, with the rules of booktabs; the name is escaped."""
+        head, row = (
+            ["statistic", "reference", "p-value"],
+            [f"{self.statistic:.4f}", self.reference, p_text(self.pvalue)],
+        )
+        return latex.table(self.name, [latex.tabular(head, [row], "rlr")], self.notes)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{column}</th>" for column in ("statistic", "reference", "p-value"))
