@@ -26,7 +26,8 @@ from common import RESULTS, save, table
 W = np.array([[1.2, -0.6], [-0.8, 1.0], [0.5, 0.9]])
 B = np.array([0.3, -0.4])
 V = np.array([1.5, -1.2])
-C = 0.5
+C = {"gaussian": 0.5, "poisson": 2.5, "bernoulli": 0.5}
+"""Counts are large enough for intervals that end in whole numbers to come near their level."""
 WITHOUT = np.array([[1.2, 0.9], [-1.0, 1.1], [0.0, 0.0]])
 """Weights under which the third input has no say, and the two units do different things without it."""
 SIGMA = 0.5
@@ -41,9 +42,9 @@ SIZES = 1_000
 """Replications in which tests are run."""
 
 
-def linear_predictor(X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def linear_predictor(family: str, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the true linear predictor (n,)."""
-    return np.tanh(X @ weights + B) @ V + C
+    return np.tanh(X @ weights + B) @ V + C[family]
 
 
 def mean(family: str, eta: np.ndarray) -> np.ndarray:
@@ -53,7 +54,7 @@ def mean(family: str, eta: np.ndarray) -> np.ndarray:
 
 def draw(family: str, X: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw responses (n,)."""
-    mu = mean(family, linear_predictor(X, weights))
+    mu = mean(family, linear_predictor(family, X, weights))
     if family == "gaussian":
         return mu + SIGMA * rng.normal(size=len(X))
     return (rng.poisson(mu) if family == "poisson" else rng.random(len(X)) < mu).astype(float)
@@ -61,7 +62,7 @@ def draw(family: str, X: np.ndarray, weights: np.ndarray, rng: np.random.Generat
 
 def effects(family: str, X: np.ndarray) -> np.ndarray:
     """Return the true average marginal effects (3,) at these rows."""
-    units, mu = np.tanh(X @ W + B), mean(family, linear_predictor(X, W))
+    units, mu = np.tanh(X @ W + B), mean(family, linear_predictor(family, X, W))
     slope = {"gaussian": np.ones_like(mu), "poisson": mu, "bernoulli": mu * (1 - mu)}[family]
     return (slope[:, None] * (((1 - units**2) * V) @ W.T)).mean(axis=0)
 
@@ -89,7 +90,7 @@ def intervals(case: str, r: int) -> dict[str, float]:
     family, n = CASES[case]
     rng = np.random.default_rng([list(CASES).index(case), r])
     X = rng.normal(size=(n, 3))
-    y, truth = draw(family, X, W, rng), mean(family, linear_predictor(POINTS, W))
+    y, truth = draw(family, X, W, rng), mean(family, linear_predictor(family, POINTS, W))
     new = draw(family, POINTS, W, rng)
     found: dict[str, float] = {}
     fitted = model(family, r).fit(X, y)
