@@ -94,17 +94,17 @@ def marginal_effects(
     if at not in PLACES:
         raise ValueError(f"at={at!r} is not known; choose one of {list(PLACES)}.")
     means = means_of(results, output, scale)
-    parts, grid = [], []
-    shown: list[str | None]
+    parts: list[Averages] = []
+    grid: list[tuple[str, str | None]] = []
     for name in rows.reader.columns if columns is None else columns:
         levels = rows.reader.levels(rows.X, name)
-        values = rows.reader.values(rows.X, name)
-        if levels is None and dummy and np.isin(values, (0.0, 1.0)).all():
-            levels, shown = [0.0, 1.0], [None]
-        else:
-            shown = [None] if levels is None else list(map(label, levels[1:]))
-        parts.append(_slope(means, rows, name, at) if levels is None else _differences(means, rows, name, levels, at))
-        grid += [(name, level) for level in shown]
+        if levels is not None:
+            parts.append(_differences(means, rows, name, levels, at))
+            grid += [(name, label(level)) for level in levels[1:]]
+            continue
+        is_dummy = dummy and np.isin(rows.reader.values(rows.X, name), (0.0, 1.0)).all()
+        parts.append(_differences(means, rows, name, [0.0, 1.0], at) if is_dummy else _slope(means, rows, name, at))
+        grid.append((name, None))
     found = effect(results, stacked(parts), dict(zip(("input", "level"), zip(*grid, strict=True), strict=True)))
     found.notes.extend(_notes(rows, columns))
     header = [("Effects on", f"the {'mean' if scale == 'response' else 'linear predictor'}"), ("At", at)]

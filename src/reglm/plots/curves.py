@@ -10,6 +10,7 @@ from reglm.inference.bands import Effect
 from reglm.inference.coded import label as level_name
 from reglm.inference.results import Results
 from reglm.inference.sample import FEW, sample
+from reglm.parameters import Array
 from reglm.plots.strip import strip
 from reglm.plots.style import INK, axes, label, next_color
 
@@ -165,19 +166,27 @@ def _curve(
         shown = (where >= low) & (where <= high)
         where, ends, effect, grid = where[shown], ends[shown], effect[shown], list(where[shown])
     ax = axes(ax)
-    color = next_color(ax, color)
-    if is_numeric:
-        ax.plot(where, effect, color=color, label=name, lw=1.8, marker="o" if len(grid) <= FEW else None, ms=4)
-        if found.has_bands:
-            ax.fill_between(where, *ends.T, color=color, alpha=0.16, lw=0)
-    else:
-        half = np.abs(ends - effect[:, None]).T if found.has_bands else None
-        ax.errorbar(where, effect, yerr=half, fmt="o", ms=5, color=color, elinewidth=1.4, capsize=0, label=name)
+    draw = _line if is_numeric else _points
+    draw(ax, where, effect, ends if found.has_bands else None, next_color(ax, color), name)
+    if not is_numeric:
         ax.set_xticks(where, grid)
         ax.set_xlim(-0.6, len(grid) - 0.4)
     if histogram:
         strip(ax, values, rows.weights, grid, where, is_numeric)
     return ax
+
+
+def _line(ax: Axes, where: Array, effect: Array, ends: Array | None, color: str, name: str | None) -> None:
+    """Line with a band, marked where values are few."""
+    ax.plot(where, effect, color=color, label=name, lw=1.8, marker="o" if len(where) <= FEW else None, ms=4)
+    if ends is not None:
+        ax.fill_between(where, *ends.T, color=color, alpha=0.16, lw=0)
+
+
+def _points(ax: Axes, where: Array, effect: Array, ends: Array | None, color: str, name: str | None) -> None:
+    """Points with intervals."""
+    half = None if ends is None else np.abs(ends - effect[:, None]).T
+    ax.errorbar(where, effect, yerr=half, fmt="o", ms=5, color=color, elinewidth=1.4, capsize=0, label=name)
 
 
 def mean_name(results: Results, options: dict[str, Any]) -> str:

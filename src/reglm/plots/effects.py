@@ -58,8 +58,8 @@ def partial_effect(
     Returns
     -------
     matplotlib Axes
-        The curve shows what the model says, with no interval for the uncertainty of the estimates; inputs
-        that go together in the data are pulled apart.
+        The curve shows what the model says, with no interval for the uncertainty of the estimates, which
+        `partial_dependence` draws; inputs that go together in the data are pulled apart, which `ale` does not.
     """
     table = effect_table(model, X, column, exposure=exposure, points=points, max_rows=max_rows, output=output)
     ax = axes(ax)
