@@ -55,6 +55,8 @@ def test_ordinary_least_squares_is_exact():
         expected = peer[["obs_ci_lower", "obs_ci_upper"]]
         pd.testing.assert_frame_equal(found.summary_frame(), expected, rtol=1e-8, check_exact=False)
     assert found.guarantee == "Exact for normal responses: 90% of new responses fall inside."
+    robust = RecursiveGLMRegressor().fit(X, REAL).inference("HC0").prediction_interval(NEW)
+    assert robust.guarantee.startswith("Asymptotic: at least 95% of new responses")
     weights = RNG.uniform(0.5, 2, N)
     weighted = RecursiveGLMRegressor().fit(X, REAL, sample_weight=weights).inference()
     peer = sm.WLS(REAL, sm.add_constant(X), weights).fit().get_prediction(sm.add_constant(NEW), weights=np.full(6, 3.0))

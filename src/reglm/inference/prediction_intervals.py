@@ -62,8 +62,9 @@ def parametric(
     if family.name == "gaussian" and fit.likelihood.link.name == "identity":
         m = moments(fit.likelihood, theta, V, rows)
         half = _critical(results, alpha) * np.sqrt(m.mean_variance + fit.dispersion / rows.weights)
-        exact = EXACT.format(level=level) if fit.is_linear and not fit.penalty.any() else region["guarantee"]
-        return interval(m.mean - half, m.mean + half, **region | {"guarantee": exact})
+        if fit.is_linear and not fit.penalty.any() and results.cov_type == "expected":
+            region["guarantee"] = EXACT.format(level=level)
+        return interval(m.mean - half, m.mean + half, **region)
     rng = np.random.default_rng(seed)
     draws, phi = draw_theta(theta, V, n_draws, rng), draw_dispersion(results, n_draws, rng)
     if family.name in CLASSES:
