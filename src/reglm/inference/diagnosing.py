@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from reglm.inference.dispersion import dispersion_test
 from reglm.inference.estimates import Estimates
 from reglm.inference.influence import Influence, influence
 from reglm.inference.residuals import residuals
-from reglm.inference.specification import (
-    calibration_test,
-    dispersion_test,
-    link_test,
-    normality_test,
-    zero_inflation_test,
-)
+from reglm.inference.specification import calibration_test, link_test, normality_test, zero_inflation_test
 from reglm.inference.test_result import TestOutcome
 from reglm.parameters import Array
 
@@ -107,13 +102,14 @@ class Diagnostics(Estimates):
 
     # -- specification ------------------------------------------------------------------------------------
 
-    def dispersion_test(self, method: str = "nb2") -> TestOutcome:
+    def dispersion_test(self, method: str = "score") -> TestOutcome:
         """Test whether the variance is what the family says.
 
         Parameters
         ----------
-        method : {"nb2", "nb1", "pearson"}
-            Regressions of Cameron & Trivedi (1990) for the Poisson, or Pearson's statistic.
+        method : {"score", "nb2", "nb1", "pearson"}
+            For the Poisson the score test of Dean & Lawless (1989) or regressions of Cameron & Trivedi (1990);
+            for counts and successes out of trials Pearson's statistic.
         """
         return dispersion_test(self.fit, method, self.df_resid)
 

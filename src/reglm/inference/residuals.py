@@ -84,6 +84,15 @@ class Rows:
         """Weight of a single observation of each row (n, 1)."""
         return np.ones_like(self.data.weights) if self.fit.freq_weights else self.data.weights
 
+    @property
+    def repeats(self) -> Array:
+        """How often each row counts (n, 1)."""
+        return self.data.weights if self.fit.freq_weights else np.ones_like(self.data.weights)
+
+    def counted(self) -> Rows:
+        """Only the rows with a positive weight."""
+        return Rows(self.fit, self.data.rows(self.data.weights[:, 0] > 0))
+
 
 def training_rows(fit: Fit) -> Rows:
     """Return the rows a model was fitted to.

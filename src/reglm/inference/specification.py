@@ -1,4 +1,4 @@
-"""Tests of what a model takes for granted: dispersion, zeros, link, calibration, distribution.
+"""Tests of what a model takes for granted: zeros, link, calibration, distribution.
 
 Weights of counts are taken as exposures: y is a rate, and ``w y`` the count with mean ``w mu``. Frequencies
 repeat the row.
@@ -13,17 +13,15 @@ from scipy import optimize, stats
 
 from reglm.inference.calibration import groups as quantile_groups
 from reglm.inference.covariances import FACTORS
+from reglm.inference.dispersion import COUNTS, free, two_sided, undefined
 from reglm.inference.information import expected_factor
-from reglm.inference.residuals import Rows, cells, pearson, quantile, training_rows
+from reglm.inference.residuals import Rows, cells, quantile, training_rows
 from reglm.inference.test_result import TestOutcome
 from reglm.jacobian import blocks, jacobian
 from reglm.parameters import Array
 from reglm.record import Fit
 from reglm.response import has_information
 
-COUNTS = frozenset({"poisson", "negative_binomial"})
-SMALL_MEAN = 1.0
-"""Expected counts below which Pearson's statistic is poorly referred to chi-square."""
 LONGEST_SHAPIRO = 5000
 """Rows up to which the p-value of Shapiro and Wilk's test is known (Royston 1995)."""
 NOTHING_LEFT = 1e-8
@@ -32,74 +30,6 @@ JUMP = 1e-9
 """Steps of a distribution function below this are rounding."""
 SMALLEST_LOG_ZERO = -300.0
 """Logarithms of the probability of a zero are held above this: such rows carry no weight anyway."""
-
-
-def _fail(test: str, fit: Fit, remedy: str) -> ValueError:
-    return ValueError(f"{test} is not defined for family {fit.likelihood.family.name!r}; {remedy}")
-
-
-# -- dispersion -------------------------------------------------------------------------------------------
-
-
-def dispersion_test(fit: Fit, method: str = "nb2", df_resid: float | None = None) -> TestOutcome:
-    """Test whether the variance is what the family says.
-
-    Parameters
-    ----------
-    fit : Fit
-    method : {"nb2", "nb1", "pearson"}
-        ``"nb2"`` and ``"nb1"`` for the Poisson: regression of ``((y - mu)^2 - y) / mu`` on mu, or on a constant,
-        against variances ``mu + a mu^2`` and ``mu + a mu`` (Cameron & Trivedi 1990). ``"pearson"``: the Pearson
-        statistic against chi-square, for counts and for successes out of trials.
-    df_resid : float, optional
-        Degrees of freedom of ``"pearson"``; ``n - P`` by default.
-
-    Raises
-    ------
-    ValueError
-        If the method is not known or the family has no variance to test.
-    """
-    if method not in ("nb2", "nb1", "pearson"):
-        raise ValueError(f"method={method!r} is not known; choose one of nb2, nb1, pearson.")
-    rows = training_rows(fit)
-    return _pearson_test(rows, df_resid) if method == "pearson" else _auxiliary_test(rows, method)
-
-
-def _auxiliary_test(rows: Rows, method: str) -> TestOutcome:
-    fit = rows.fit
-    if fit.likelihood.family.name not in ("poisson", "quasipoisson"):
-        raise _fail(f"the dispersion test {method!r}", fit, "take method='pearson', or fit family='poisson'.")
-    y, mu = (rows.precision * value for value in (rows.data.y, rows.mean))
-    repeats = rows.data.weights / rows.precision
-    z, x = ((y - mu) ** 2 - y) / mu, mu if method == "nb2" else np.ones_like(mu)
-    cross = (repeats * x * x).sum()
-    slope = float((repeats * x * z).sum() / cross)
-    n = fit.nobs * z.shape[1]
-    variance = float((repeats * (z - slope * x) ** 2).sum()) / (n - 1)
-    t = slope / np.sqrt(variance / cross)
-    form = "mu + a mu^2" if method == "nb2" else "mu + a mu"
-    note = f"Variance {form} with a = {slope:.4g}: {'over' if slope > 0 else 'under'}dispersed."
-    return TestOutcome("Dispersion (Cameron & Trivedi)", float(t), np.nan, _two_sided(t), "normal", (note,))
-
-
-def _pearson_test(rows: Rows, df_resid: float | None) -> TestOutcome:
-    fit = rows.fit
-    family = fit.likelihood.family
-    if family.name not in COUNTS | {"quasipoisson", "binomial", "quasibinomial"}:
-        raise _fail("the dispersion test 'pearson'", fit, "it needs counts, or successes out of trials.")
-    repeats = rows.data.weights / rows.precision
-    statistic = float((repeats * pearson(rows) ** 2).sum())
-    df = fit.df_resid if df_resid is None else df_resid
-    expected = rows.precision * rows.size * rows.mean
-    if family.name.endswith("binomial") and family.name not in COUNTS:
-        expected = np.minimum(expected, rows.precision * rows.size - expected)
-    few = float((expected < SMALL_MEAN).mean())
-    notes = (f"{few:.0%} of the expected counts are below 1, so the chi-square reference is rough.",) if few else ()
-    return TestOutcome("Dispersion (Pearson)", statistic, df, float(stats.chi2.sf(statistic, df)), "chi2", notes)
-
-
-def _two_sided(z: float) -> float:
-    return float(2.0 * stats.norm.sf(abs(z)))
 
 
 # -- zeros ------------------------------------------------------------------------------------------------
@@ -117,31 +47,26 @@ def zero_inflation_test(fit: Fit) -> TestOutcome:
     ValueError
         Unless the family is Poisson or negative binomial.
     """
-    rows = training_rows(fit)
+    rows = training_rows(fit).counted()
     exact, likelihood = rows.fit, rows.fit.likelihood
     if likelihood.family.name not in COUNTS:
-        raise _fail("the zero-inflation test", fit, "it needs family 'poisson' or 'negative_binomial'.")
+        raise undefined("the zero-inflation test", fit, "it needs family 'poisson' or 'negative_binomial'.")
     nothing = np.zeros_like(rows.data.y)
     log_zero = likelihood.response.log_density(nothing, rows.eta, 1.0, rows.precision, rows.shape)
     p = np.exp(np.maximum(log_zero, SMALLEST_LOG_ZERO))
-    repeats = rows.data.weights / rows.precision
+    repeats = rows.repeats
     score = float((repeats * ((rows.data.y == 0) - p) / p).sum())
+    kept = free(rows)
     plain = not likelihood.shape_specs and has_information(likelihood.family)
-    F = FACTORS["expected" if plain else "observed"](exact, rows.data, _free(exact))
+    F = FACTORS["expected" if plain else "observed"](exact, rows.data, kept)
     if F is None:
         raise ValueError("the zero-inflation test needs parameters that are identified; the information is singular.")
-    cross = -likelihood.value_grad(exact.theta, rows.data._replace(y=nothing))[1][_free(exact)]
+    cross = -likelihood.value_grad(exact.theta, rows.data._replace(y=nothing))[1][kept]
     variance = float((repeats * (1 - p) / p).sum() - ((F.T @ cross) ** 2).sum())
     z = score / np.sqrt(variance)
     zeros, expected = float((repeats * (rows.data.y == 0)).sum()), float((repeats * p).sum())
     note = f"{zeros:g} zeros where the model expects {expected:.1f}."
-    return TestOutcome("Zero inflation (van den Broek)", float(z), np.nan, _two_sided(z), "normal", (note,))
-
-
-def _free(fit: Fit) -> Array:
-    """Positions of the parameters that are not aliased."""
-    aliased = np.asarray(fit.details.get("aliased", np.zeros(len(fit.theta))), dtype=bool)
-    return np.flatnonzero(~aliased)
+    return TestOutcome("Zero inflation (van den Broek)", float(z), np.nan, two_sided(z), "normal", (note,))
 
 
 # -- link -------------------------------------------------------------------------------------------------
@@ -163,9 +88,9 @@ def link_test(fit: Fit, method: str = "score") -> TestOutcome:
         If the method is not known, there are several linear predictors, the information is singular, or the
         model can add the square already.
     """
-    rows = training_rows(fit)
+    rows = training_rows(fit).counted()
     if rows.eta.shape[1] != 1:
-        raise _fail("the link test", fit, "it needs one linear predictor.")
+        raise undefined("the link test", fit, "it needs one linear predictor.")
     if method not in ("score", "lr"):
         raise ValueError(f"method={method!r} is not known; choose 'score' or 'lr'.")
     slope, information = _added(rows, rows.eta[:, 0] ** 2)
@@ -174,7 +99,7 @@ def link_test(fit: Fit, method: str = "score") -> TestOutcome:
         statistic = slope**2 / information / phi
         note = f"One step puts the coefficient of eta^2 at {slope / information:.4g}."
         return TestOutcome("Link (Pregibon, score)", statistic, 1, float(stats.chi2.sf(statistic, 1)), "chi2", (note,))
-    best, gain = _profile(rows.fit, rows.eta**2, slope / information)
+    best, gain = _profile(rows, rows.eta**2, slope / information)
     statistic = 2.0 * gain / phi
     note = f"The coefficient of eta^2 is {best:.4g}."
     if fit.likelihood.family.dispersion == "fixed":
@@ -189,7 +114,8 @@ def _added(rows: Rows, z: Array) -> tuple[float, float]:
     fit, data = rows.fit, rows.data
     likelihood = fit.likelihood
     network = likelihood.layout.size - sum(int(np.prod(s.shape)) for s in likelihood.shape_specs)
-    kept = _free(fit)[_free(fit) < network]
+    kept = free(rows)
+    kept = kept[kept < network]
     F = expected_factor(fit, data, kept)
     if F is None:
         raise ValueError("the link test needs parameters that are identified; the information is singular.")
@@ -208,14 +134,14 @@ def _added(rows: Rows, z: Array) -> tuple[float, float]:
     return float(z @ s[:, 0]), left
 
 
-def _profile(fit: Fit, z: Array, guess: float) -> tuple[float, float]:
+def _profile(rows: Rows, z: Array, guess: float) -> tuple[float, float]:
     """Coefficient of z (n, 1) at which the refitted model is best, and how much better it is."""
-    data, refit = fit.data, fit.refit
-    if data is None or refit is None:
-        raise ValueError("method='lr' fits again, for which a model loaded from a file has no data; take 'score'.")
+    data, refit = rows.data, rows.fit.refit
+    if refit is None:
+        raise ValueError("method='lr' fits again, which this record cannot; take 'score'.")
 
     def objective(coefficient: Any) -> float:
-        return refit(data._replace(offset=data.offset + coefficient * z), start=fit.theta).objective
+        return refit(data._replace(offset=data.offset + coefficient * z), start=rows.fit.theta).objective
 
     start = objective(0.0)
     found = optimize.minimize_scalar(objective, bracket=(0.0, guess), tol=1e-6)
@@ -267,9 +193,9 @@ def calibration_test(fit: Fit, groups: int = 10) -> TestOutcome:
     ValueError
         Unless responses are binary or successes out of trials.
     """
-    rows = training_rows(fit)
+    rows = training_rows(fit).counted()
     if fit.likelihood.family.name not in ("bernoulli", "binomial") or rows.mean.shape[1] != 1:
-        raise _fail("the Hosmer-Lemeshow test", fit, "it needs one binary or binomial response.")
+        raise undefined("the Hosmer-Lemeshow test", fit, "it needs one binary or binomial response.")
     return hosmer_lemeshow(rows.observed[:, 0], rows.mean[:, 0], (rows.data.weights * rows.size)[:, 0], groups)
 
 
@@ -284,8 +210,8 @@ def normality_test(fit: Fit, seed: int | None = 0) -> TestOutcome:
     seed : int or None
         Of the randomisation.
     """
-    rows = training_rows(fit)
-    r = quantile(rows, seed)[rows.data.weights[:, 0] > 0].ravel()
+    rows = training_rows(fit).counted()
+    r = quantile(rows, seed).ravel()
     below, upto = cells(rows)
     jumps = np.any(upto - below > JUMP)
     notes = ("The residuals are randomised: another seed gives another p-value.",) if jumps else ()
