@@ -1,7 +1,7 @@
 """Coverage of intervals and size of tests for a network whose weights are known.
 
-    python benchmarks/coverage.py                     # 2,000 replications a case, resumed where it was stopped
-    python benchmarks/coverage.py --replications 200  # a quick look
+    python benchmarks/interval_coverage.py                     # 2,000 replications a case, resumed where it was stopped
+    python benchmarks/interval_coverage.py --replications 200  # a quick look
 
 The truth is a network of three inputs and two tanh units; inputs are independent standard normal draws, new in each
 replication. Coverage is that of nominal 95% intervals, averaged over 25 fixed points (means, new responses) or over
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--replications", type=int, default=2_000)
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--scratch", type=Path, default=RESULTS / "coverage.jsonl", help="replications, one a line")
+    parser.add_argument("--scratch", type=Path, default=RESULTS / "interval_coverage.jsonl", help="replications, one a line")
     options = parser.parse_args()
     options.scratch.parent.mkdir(exist_ok=True)
     replicate(options.scratch, options.replications, options.cases, options.jobs)
