@@ -96,7 +96,7 @@ def test_units_without_effect(gaussian):
     report = identifiability(fit)
     assert [(f.unit, f.state) for f in report.units] == [("hidden1[2]", "without effect")]
     weakest = report.direction("expected")
-    assert set(weakest.index[weakest.abs() > 1e-6]) <= {*(f"hidden1.W[{i}, 1]" for i in range(3)), "hidden1.b[1]"}
+    assert set(weakest.index[weakest.abs() > 1e-6]) <= {*(f"hidden1.W[x{i}, 2]" for i in range(3)), "hidden1.b[2]"}
     assert report.spectra[0].rank == 7
 
 

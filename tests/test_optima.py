@@ -63,8 +63,11 @@ def test_symmetric_images_are_one_optimum(model):
 
 def test_canonical_parameters_are_labelled(model):
     theta = model.inference().canonical_theta()
-    assert theta.index[0] == "hidden1.W[0, 0]"
-    assert (theta[["output.W[0, 0]", "output.W[1, 0]"]] > 0).all()
+    assert theta.index[0].startswith("hidden1.W[")
+    assert theta.index[0].endswith(", 1]")
+    assert (theta[["output.W[hidden1[1], 1]", "output.W[hidden1[2], 1]"]] > 0).all()
+    assert (model.inference().canonical_bse().index == theta.index).all()
+    np.testing.assert_allclose(sorted(model.inference().canonical_bse()[-3:-1]), sorted(model.inference().bse[1:]))
 
 
 def test_models_from_a_file_have_no_optima(model):

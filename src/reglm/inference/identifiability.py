@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg
 
+from reglm.inference.flow import theta_names
 from reglm.inference.information import SMALLEST_EIGENVALUE, in_double, triangular_root, weighted_rows
 from reglm.inference.units import Finding, findings
 from reglm.likelihood import Data
@@ -143,7 +144,7 @@ def identifiability(fit: Fit, refusal: str = "") -> Identifiability:
     data = exact.data
     assert data is not None
     units = () if fit.is_linear else tuple(findings(exact, data))
-    labels = fit.likelihood.layout.labels()
+    labels = theta_names(fit)
     return Identifiability(labels, tuple(_spectra(exact, data)), units, _edge(exact, data), refusal)
 
 

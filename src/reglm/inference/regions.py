@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Region:
     """A prediction of single responses.
 
@@ -36,8 +37,12 @@ class Region:
     notes: list[str] = field(default_factory=list)
     index: Any = None
 
+    def __repr__(self) -> str:
+        line = f"<{type(self).__name__}: alpha={self.alpha:g}, {self.method}>"
+        return "\n".join([line, *(part for text in (self.guarantee, *self.notes) for part in textwrap.wrap(text, 78))])
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class PredictionInterval(Region):
     """Intervals that hold single responses, counts of successes for counts out of a total.
 
@@ -62,7 +67,7 @@ class PredictionInterval(Region):
         return pd.DataFrame({"obs_ci_lower": self.lower.ravel(), "obs_ci_upper": self.upper.ravel()}, index=index)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelSets(Region):
     """Sets that hold the class of single responses.
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reglm.inference.canonical import canonical
+import numpy as np
+
+from reglm.inference.canonical import canonical, canonical_covariance
 from reglm.inference.estimates import Estimates
+from reglm.inference.flow import theta_names
 from reglm.inference.identifiability import Identifiability, identifiability
 from reglm.inference.likelihood_ratio import Pair, outcome, paired, without_columns
 from reglm.inference.optima import optima_table
@@ -16,6 +20,11 @@ from reglm.record import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_REFERENCE = (
+    "The larger model has no standard errors, and for the same reason the statistic need not have its reference "
+    "distribution; take bootstrap=999."
+)
 
 
 class Testing(Estimates):
@@ -40,10 +49,20 @@ class Testing(Estimates):
         return optima_table(self.fit)
 
     def canonical_theta(self) -> pd.Series:
-        """All parameters (P,) in the form that their symmetric images share: see `reglm.inference.canonical`."""
+        """All parameters (P,) in the form that their symmetric images share: see `reglm.inference.canonical`.
+
+        Units are numbered as in that form, not as in the summary.
+        """
         import pandas as pd
 
-        return pd.Series(canonical(self.fit.likelihood.network, self.fit.theta), self.fit.likelihood.layout.labels())
+        return pd.Series(canonical(self.fit.likelihood.network, self.fit.theta), theta_names(self.fit))
+
+    def canonical_bse(self) -> pd.Series:
+        """Standard errors (P,) of `canonical_theta`, by the delta method; NaN if there are none."""
+        import pandas as pd
+
+        V = canonical_covariance(self.fit.likelihood.network, self.fit.theta, self.cov_theta())
+        return pd.Series(np.sqrt(np.diag(V)), theta_names(self.fit))
 
     def identifiability(self) -> Identifiability:
         """Report on what the data determine: rank and weakest direction of the information, units without a say.
@@ -110,7 +129,7 @@ class Testing(Estimates):
             If the two are not fits of one family and link to the same rows, or cannot be simulated from.
         """
         other = smaller if isinstance(smaller, Fit) else smaller.fit
-        return _tested(paired(self.fit, other), bootstrap, "likelihood-ratio test", options)
+        return _tested(paired(self.fit, other), bootstrap, "likelihood-ratio test", options, self.refusal)
 
     def drop_input_test(
         self, name: str, bootstrap: int = 0, *, n_init: int = 3, seed: int = 0, **options: Any
@@ -137,7 +156,8 @@ class Testing(Estimates):
             If the input is not known, or if the model was loaded from a file.
         """
         pair = without_columns(self.fit, self._columns_of(name), n_init=n_init, seed=seed)
-        return _tested(pair, bootstrap, f"likelihood-ratio test of input {name!r}", {"seed": seed, **options})
+        title = f"likelihood-ratio test of input {name!r}"
+        return _tested(pair, bootstrap, title, {"seed": seed, **options}, self.refusal)
 
     def _columns_of(self, name: str) -> tuple[int, ...]:
         """Columns of the model matrix that an input fills."""
@@ -148,5 +168,8 @@ class Testing(Estimates):
         return tuple(known[name])
 
 
-def _tested(pair: Pair, bootstrap: int, name: str, options: dict[str, Any]) -> TestOutcome:
-    return bootstrap_test(pair, bootstrap, name=name, **options) if bootstrap else outcome(pair, name)
+def _tested(pair: Pair, bootstrap: int, name: str, options: dict[str, Any], refusal: str) -> TestOutcome:
+    if bootstrap:
+        return bootstrap_test(pair, bootstrap, name=name, **options)
+    found = outcome(pair, name)
+    return replace(found, notes=(*found.notes, NO_REFERENCE)) if refusal else found
