@@ -11,6 +11,7 @@ from reglm.inference.covariances import observed_numbers
 from reglm.inference.information import identified, in_double
 from reglm.inference.test_result import TestOutcome
 from reglm.jacobian import jacobian
+from reglm.network import Network
 from reglm.record import Fit
 
 WORSE = 1e-3
@@ -167,12 +168,28 @@ def _zeroed(X: Any, columns: tuple[int, ...]) -> Any:
 
 
 def _design_rank(fit: Fit) -> int:
-    """Rank of the design matrix J at arbitrary parameters, where no unit happens to be redundant."""
+    """Rank of the design matrix J at arbitrary parameters, where no unit happens to be redundant.
+
+    Columns are put on one scale, on which arbitrary parameters saturate no unit.
+    """
     exact = in_double(fit)
     likelihood, data = exact.likelihood, exact.data
     assert data is not None
+    data = data._replace(X=_on_one_scale(likelihood.network, data.X))
     rng = np.random.default_rng(0)
     theta = likelihood.layout.start(rng) + 0.1 * rng.normal(size=likelihood.layout.size)
     J = np.concatenate([jacobian(likelihood, theta, data, k) for k in range(likelihood.network.outputs())])
     length = np.linalg.norm(J, axis=0)
     return int(np.linalg.matrix_rank(J[:, length > 0] / length[length > 0], tol=1e-7))
+
+
+def _on_one_scale(network: Network, X: Any) -> Any:
+    """Centre and scale the columns that weights multiply; sparse columns are scaled only."""
+    columns = sorted({column for r in network.rescalings for column in r.columns})
+    if hasattr(X, "tocsc"):
+        spread = np.sqrt(np.asarray(X.multiply(X).mean(axis=0)).ravel())
+        return X.multiply(1.0 / np.where(spread > 0, spread, 1.0)).tocsr()
+    X = X.copy()
+    spread = X[:, columns].std(axis=0)
+    X[:, columns] = (X[:, columns] - X[:, columns].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return X
