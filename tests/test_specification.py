@@ -137,6 +137,16 @@ def test_link_test_is_score_test_and_refit(y, family, peer):
     assert f"{larger.params[-1]:.4g}"[:5] in refit.notes[0]
 
 
+def test_link_test_beside_an_estimated_shape_parameter():
+    results = fitted(CLUMPED, "negative_binomial")
+    alpha, mu = results.params["alpha"], results.fit.likelihood.response.mean(results.fit.likelihood.eta(
+        results.theta, results.fit.data.X, results.fit.data.offset))[:, 0]  # fmt: skip
+    w, z = mu / (1.0 + alpha * mu), np.log(mu) ** 2
+    left = z @ (w * z) - (DESIGN.T @ (w * z)) @ np.linalg.solve(DESIGN.T @ (w[:, None] * DESIGN), DESIGN.T @ (w * z))
+    expected = (z @ ((CLUMPED - mu) / (1.0 + alpha * mu))) ** 2 / left
+    assert results.link_test().statistic == pytest.approx(expected, rel=1e-6)
+
+
 def test_link_of_a_network():
     signal = np.exp(0.3 + 0.3 * X[:, 1] + 1.2 * np.tanh(1.5 * X[:, 0] - X[:, 1]))
     y = np.random.default_rng(1).poisson(signal)

@@ -63,13 +63,14 @@ def expected_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
 def linear_factor(fit: Fit, data: Data, kept: Array) -> Array | None:
     """`expected_factor` for one linear predictor, without forming J: X is J."""
     intercept = "output.b" in fit.likelihood.layout.slices
+    penalty = fit.penalty[: data.X.shape[1] + intercept]  # the family's shape parameters come after it
     w = fit.likelihood.working(fit.theta, data).information[:, 0, 0]
     if np.all(np.isfinite(w)):
-        G = normal_equations(data.X, w, None, intercept)[0] + np.diag(fit.penalty)
+        G = normal_equations(data.X, w, None, intercept)[0] + np.diag(penalty)
         G = G[np.ix_(kept, kept)]
         if well_conditioned(G):
             return inverse_cholesky(G)
-    return inverse_root(weighted_qr_step(data.X, w, np.zeros_like(w), intercept, fit.penalty).R[:, kept])
+    return inverse_root(weighted_qr_step(data.X, w, np.zeros_like(w), intercept, penalty).R[:, kept])
 
 
 def inverse_cholesky(G: Array) -> Array:
