@@ -1,0 +1,181 @@
+"""Random features as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from reglm.kernels import features
+
+Array = np.ndarray
+DTYPES = ["float64", "float32"]
+
+
+class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Columns whose inner products estimate a kernel without bias.
+
+    A generalized linear model on these columns is a kernel model, of any family and for any number of rows. With
+    random directions w and biases b, standard normal, the kernels estimated are
+
+    * ``"rbf"``: ``exp(-gamma ||x - x'||^2)`` (Rahimi & Recht 2007), from pairs of cosines and sines;
+    * ``"arccosine"``: the arc-cosine kernel of `degree` (Cho & Saul 2009) at ``sqrt(gamma) x``: a wide layer of
+      threshold (0) or rectified linear (1) units;
+    * the name of an activation: ``E[f(u) f(u')]`` with ``u = sqrt(gamma) w'x + sqrt(bias) b``, the covariance
+      of a wide layer of such units.
+
+    The columns estimate, they do not learn: compare them with a network that does.
+
+    Parameters
+    ----------
+    kernel : str
+        ``"rbf"``, ``"arccosine"`` or the name of an activation (``"tanh"``, ``"probit"``, ``"relu"``, ...).
+    n_components : int
+        Number of columns. An even number is better for ``"rbf"``: cosines and sines come in pairs.
+    gamma : float, optional
+        Scale, see above; 1 / (number of columns of X) by default.
+    bias : float
+        Variance of the biases: 0 for none. The rbf kernel does not depend on it.
+    degree : int
+        Of the arc-cosine kernel.
+    orthogonal : bool
+        Draw directions that are orthogonal in blocks, which lowers the variance (Yu et al. 2016).
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    directions_ : ndarray (n_features_in_, m)
+        Scaled directions, m = n_components or half of it, rounded up, for ``"rbf"``.
+    intercepts_ : ndarray (m,)
+        Scaled biases, phases for ``"rbf"``.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X was a data frame.
+
+    Examples
+    --------
+    A Poisson model that is not linear in x:
+
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from reglm import RandomFeatures, RecursiveGLMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-3, 3, size=(300, 1))
+    >>> y = rng.poisson(np.exp(np.sin(X[:, 0])))
+    >>> model = make_pipeline(
+    ...     RandomFeatures(n_components=20, random_state=0),
+    ...     RecursiveGLMRegressor(family="poisson", alpha=1.0),
+    ... )
+    >>> bool(model.fit(X, y).score(X, y) > 0.2)
+    True
+    """
+
+    directions_: Array
+    intercepts_: Array
+
+    def __init__(
+        self,
+        kernel: str = "rbf",
+        n_components: int = 100,
+        *,
+        gamma: float | None = None,
+        bias: float = 0.0,
+        degree: int = 1,
+        orthogonal: bool = True,
+        random_state: Any = None,
+    ) -> None:
+        self.kernel = kernel
+        self.n_components = n_components
+        self.gamma = gamma
+        self.bias = bias
+        self.degree = degree
+        self.orthogonal = orthogonal
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Draw the directions; of X only the number and the names of its columns matter.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame (n, columns)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an argument or X cannot be used.
+        """
+        X = validate_data(self, X, accept_sparse="csr", dtype=DTYPES)
+        self._check()
+        rng = np.random.default_rng(_seed(self.random_state))
+        gamma = 1 / X.shape[1] if self.gamma is None else self.gamma
+        is_rbf, biased = self.kernel == "rbf", self.kernel != "rbf" and self.bias > 0
+        m = -(-self.n_components // 2) if is_rbf else self.n_components
+        # a bias is one more input, so that directions are orthogonal with it
+        W = features.normal_directions(rng, X.shape[1] + biased, m, self.orthogonal)
+        phases = rng.uniform(0, 2 * np.pi, size=m) if is_rbf else np.zeros(m)
+        self.directions_ = (np.sqrt(2 * gamma if is_rbf else gamma) * W[: X.shape[1]]).astype(X.dtype)
+        self.intercepts_ = (np.sqrt(self.bias) * W[-1] if biased else phases).astype(X.dtype)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the columns.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame (n, n_features_in_)
+
+        Returns
+        -------
+        ndarray (n, n_components)
+            A data frame where `set_output` asks for one.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=DTYPES, reset=False)
+        W, b = self.directions_.astype(X.dtype, copy=False), self.intercepts_.astype(X.dtype, copy=False)
+        A = features.project(X, W, b)
+        if self.kernel == "rbf":
+            return features.fourier(A, self.n_components)
+        return features.mean_of_units(A, self._unit())
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components
+
+    def _unit(self) -> features.Unit:
+        return features.arc_cosine(self.degree) if self.kernel == "arccosine" else features.activation(self.kernel)
+
+    def _check(self) -> None:
+        """Raise ValueError for arguments that cannot be used."""
+        whole, m = "a whole number of at least", self.n_components
+        _require("n_components", m, isinstance(m, int | np.integer) and m >= 1, f"{whole} 1")
+        _require("degree", self.degree, isinstance(self.degree, int | np.integer) and self.degree >= 0, f"{whole} 0")
+        _require("bias", self.bias, isinstance(self.bias, Real) and 0 <= float(self.bias) < np.inf, "0 or positive")
+        if self.gamma is not None:
+            _require("gamma", self.gamma, isinstance(self.gamma, Real) and 0 < float(self.gamma) < np.inf, "positive")
+        if self.kernel != "rbf":
+            self._unit()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = DTYPES
+        return tags
+
+
+def _seed(random_state: Any) -> Any:
+    """What a NumPy generator starts from: RandomState objects give it a number, so that they move on."""
+    return random_state.randint(2**31 - 1) if isinstance(random_state, np.random.RandomState) else random_state
+
+
+def _require(name: str, value: Any, right: bool, rule: str) -> None:
+    if not right:
+        raise ValueError(f"{name}={value!r} must be {rule}.")
