@@ -256,3 +256,15 @@ def test_what_cannot_be_asked_for(poisson, ols):
             model.bootstrap(**options)
     with pytest.raises(ValueError, match="method='studentized' is not known"):
         poisson.bootstrap(3, "wild").conf_int(method="studentized")
+
+
+def test_refits_of_steps_need_starts_of_their_own():
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"a": np.linspace(-2, 2, N)})
+    y = (x["a"] > 0.3) * 1.0 + rng.normal(size=N) * 0.3
+    steps = RecursiveGLMRegressor((1,), n_init=3, random_state=0).fit(x, y).inference()
+    assert "step" in steps.refusal
+    stuck, free = (steps.bootstrap(6, random_state=0, n_init=n) for n in (1, 3))
+    assert any("may not leave the estimates" in note for note in stuck.notes)
+    assert not any("may not leave" in note for note in free.notes)
+    assert np.ptp(stuck.theta[:, 0]) < np.ptp(free.theta[:, 0])

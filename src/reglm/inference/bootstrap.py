@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METHODS = ("percentile", "basic", "bca", "normal")
+AROUND = "Every refit starts at the estimates, so draws show the spread around this optimum alone."
+ANY_OPTIMUM = "Refits have other starts too: draws may be at other optima or symmetric images. Read means, not weights."
+STUCK = "The fit has no standard errors: refits may not leave the estimates, and bands be too narrow. Take n_init=3."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +40,7 @@ class Bootstrap:
         The fit that was resampled.
     kind : {"pairs", "parametric", "wild"}
     theta : ndarray (B, P)
-        Draws of all parameters, aligned to the fit because every refit starts at its estimates.
+        Draws of all parameters, aligned to the fit if every refit starts at its estimates (``n_init=1``).
     dispersion : ndarray (B,)
     codes : ndarray (n,) or None
         Clusters of the rows.
@@ -199,7 +202,7 @@ def skewness(change: Array) -> Array:
 
 def bootstrap(
     results: Estimates, n_boot: int = 999, kind: str = "pairs", *, groups: Any = None, multiplier: str = "rademacher",
-    n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
+    n_init: int = 1, n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
 ) -> Bootstrap:  # fmt: skip
     """Return the draws of `Predictions.bootstrap`, where the arguments are described."""
     fit = results.fit
@@ -216,10 +219,13 @@ def bootstrap(
         notes = ["Draws are one Newton step each from multiplied scores; nothing was fitted again."]
         return Bootstrap(results, kind, theta, np.full(n_boot, fit.dispersion), codes, notes=notes)
     seeds = np.random.SeedSequence(random_state).spawn(n_boot)
-    return _summed(results, kind, codes, run(fit, kind, multiplier, codes, seeds, n_jobs, verbose), n_boot)
+    found = run(fit, kind, multiplier, codes, seeds, n_jobs, verbose, n_init)
+    return _summed(results, kind, codes, found, n_boot, n_init)
 
 
-def _summed(results: Estimates, kind: str, codes: Array | None, found: list[Replicate], n_boot: int) -> Bootstrap:
+def _summed(
+    results: Estimates, kind: str, codes: Array | None, found: list[Replicate], n_boot: int, n_init: int = 1
+) -> Bootstrap:
     """Leave out failures and say what went wrong."""
     kept = [one for one in found if not one.trouble]
     failed = [one.trouble for one in found if one.trouble]
@@ -232,6 +238,8 @@ def _summed(results: Estimates, kind: str, codes: Array | None, found: list[Repl
     if unfinished:
         notes.append(f"{unfinished} of {len(found)} refits did not converge; their estimates are kept.")
     if not results.fit.is_linear:
-        notes.append("Every refit starts at the estimates, so draws show the spread around this optimum alone.")
+        notes.append(AROUND if n_init == 1 else ANY_OPTIMUM)
+        if n_init == 1 and results.refusal:
+            notes.append(STUCK)
     theta, phi = np.stack([one.theta for one in kept]), np.array([one.dispersion for one in kept])
     return Bootstrap(results, kind, theta, phi, codes, len(failed), unfinished, notes)

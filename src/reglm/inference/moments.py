@@ -198,7 +198,7 @@ def known(results: Estimates) -> tuple[Array, Array]:
     """
     if results.refusal:
         raise ValueError(
-            f"no standard errors: {results.refusal} Intervals without them: bootstrap() for means, "
+            f"no standard errors: {results.refusal} Intervals without them: bootstrap(n_init=3) for means, "
             "prediction_interval(method='conformal') for responses."
         )
     return np.nan_to_num(results.theta), np.nan_to_num(results.cov_theta())

@@ -136,11 +136,11 @@ class Predictions(Estimates):
 
     def bootstrap(
         self, n_boot: int = 999, kind: str = "pairs", *, groups: Any = None, multiplier: str = "rademacher",
-        n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
+        n_init: int = 1, n_jobs: int | None = None, random_state: int | None = None, verbose: int = 0,
     ) -> Bootstrap:  # fmt: skip
         """Draw the estimates again and again; the same seed gives the same draws whatever `n_jobs`.
 
-        Every refit starts at the estimates and keeps the options of the fit. Ctrl-C keeps the refits done so far.
+        Refits keep the options of the fit. Ctrl-C keeps those done so far.
 
         Parameters
         ----------
@@ -154,6 +154,10 @@ class Predictions(Estimates):
             Clusters of the rows, drawn or multiplied as a whole.
         multiplier : {"rademacher", "mammen"}
             Of "wild".
+        n_init : int
+            Starts of each refit, the first from the estimates, the others at random. With one, draws of weights
+            can be compared, but units that have turned into steps stay where they are; with more, draws of means
+            show the spread over optima too.
         n_jobs : int, optional
             Processes.
         random_state : int, optional
@@ -170,6 +174,6 @@ class Predictions(Estimates):
             If the kind does not suit the model or its weights, or hardly any refit succeeds.
         """
         return bootstrap(
-            self, n_boot, kind, groups=groups, multiplier=multiplier, n_jobs=n_jobs, random_state=random_state,
-            verbose=verbose,
+            self, n_boot, kind, groups=groups, multiplier=multiplier, n_init=n_init, n_jobs=n_jobs,
+            random_state=random_state, verbose=verbose,
         )  # fmt: skip

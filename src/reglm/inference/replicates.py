@@ -24,8 +24,10 @@ class Replicate(NamedTuple):
     trouble: str = ""
 
 
-def replicate(fit: Fit, kind: str, multiplier: str, codes: Array | None, seed: np.random.SeedSequence) -> Replicate:
-    """Resample and fit again, starting at the estimates."""
+def replicate(
+    fit: Fit, kind: str, multiplier: str, codes: Array | None, seed: np.random.SeedSequence, n_init: int
+) -> Replicate:
+    """Resample and fit again, the first time from the estimates."""
     assert fit.data is not None
     assert fit.refit is not None
     rng = np.random.default_rng(seed)
@@ -36,7 +38,7 @@ def replicate(fit: Fit, kind: str, multiplier: str, codes: Array | None, seed: n
     else:
         data = resampling.wild(fit, fit.data, rng, resampling.MULTIPLIERS[multiplier], codes)
     try:
-        again = fit.refit(data, start=fit.theta.copy(), n_init=1, seed=int(rng.integers(2**31)))
+        again = fit.refit(data, start=fit.theta.copy(), n_init=n_init, seed=int(rng.integers(2**31)))
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:  # a sample on which no fit exists
         return Replicate(np.full(len(fit.theta), np.nan), np.nan, False, str(error))
     theta = np.asarray(again.theta, dtype=float)
@@ -46,7 +48,7 @@ def replicate(fit: Fit, kind: str, multiplier: str, codes: Array | None, seed: n
 
 def run(
     fit: Fit, kind: str, multiplier: str, codes: Array | None, seeds: list[np.random.SeedSequence],
-    n_jobs: int | None, verbose: int,
+    n_jobs: int | None, verbose: int, n_init: int = 1,
 ) -> list[Replicate]:  # fmt: skip
     """Run all refits in the order of their seeds; Ctrl-C keeps those that are done.
 
@@ -58,9 +60,9 @@ def run(
     lean = replace(fit, details={}, history={}, restarts=[])
     calls: Iterator[Replicate]
     if n_jobs in (None, 1):
-        calls = (replicate(lean, kind, multiplier, codes, seed) for seed in seeds)
+        calls = (replicate(lean, kind, multiplier, codes, seed, n_init) for seed in seeds)
     else:
-        tasks = (delayed(replicate)(lean, kind, multiplier, codes, seed) for seed in seeds)
+        tasks = (delayed(replicate)(lean, kind, multiplier, codes, seed, n_init) for seed in seeds)
         calls = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     return collected(calls, len(seeds), verbose)
 
