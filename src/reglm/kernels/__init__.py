@@ -5,4 +5,8 @@
 * `reglm.kernels.posterior`: predictive means and variances, universal kriging.
 * `reglm.kernels.gradients`: derivatives of the criteria in the kernel matrix.
 * `reglm.kernels.grams`: kernel matrices of names, scikit-learn's kernels and functions.
+* `reglm.kernels.tuning`: a kernel's parameters by the gradient of a criterion.
+* `reglm.kernels.budget`: whether n rows fit into memory.
+* `reglm.kernels.network_kernel`: the kernels of an architecture; `architecture`, `activations` and `hermite` hold its
+  recursion and the expectations of activations.
 """

@@ -23,7 +23,7 @@ from reglm.parameters import Array
 
 DEGREE = 256
 """Largest degree of the series."""
-TOLERANCE = 1e-13
+TOLERANCE = 1e-11
 """Terms are left out while the error bound is below this part of the largest expectation."""
 WARN = 1e-6
 """Relative error bound beyond which the user is told."""

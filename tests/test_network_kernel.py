@@ -1,0 +1,172 @@
+"""Kernels of architectures: laws, derivatives, scikit-learn, and random and trained networks of finite width."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+from reglm.kernels.activations import expectations
+from reglm.kernels.network_kernel import NetworkKernel
+
+ACTIVATIONS = ["relu", "leaky_relu", "erf", "probit", "identity", "cos", "sin", "sin+cos", "rbf", "tanh", "gelu"]
+CASES = [(f, kind, depth) for f in ACTIVATIONS for kind in ("nngp", "ntk") for depth in (1, 3)]
+rng = np.random.default_rng(0)
+X = rng.normal(size=(20, 4))
+X[3], X[5], X[6] = X[7], 0.0, -X[8]  # equal, constant and opposite rows
+Y = rng.normal(size=(9, 4))
+
+
+def kernel(activation, kind="ntk", depth=2, **options):
+    return NetworkKernel(depth, activation, kind, weight_variance=1.7, bias_variance=0.2, **options)
+
+
+@pytest.mark.parametrize(("activation", "kind", "depth"), CASES)
+def test_laws(activation, kind, depth):
+    k = kernel(activation, kind, depth)
+    K = k(X)
+    np.testing.assert_array_equal(K, K.T)
+    np.testing.assert_allclose(k.diag(X), np.diag(K), rtol=1e-14)
+    np.testing.assert_allclose(k(X, X), K, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(k(np.vstack([X, Y]))[:20, 20:], k(X, Y), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(K[3], K[7], rtol=1e-13, atol=1e-14)
+    assert np.linalg.eigvalsh(K)[0] > -1e-12 * K.max()
+
+
+@pytest.mark.parametrize(("activation", "kind", "depth"), CASES)
+def test_recursion_written_out(activation, kind, depth):
+    """Pair by pair, as theory has it."""
+    w, b, (x, z) = 1.7, 0.2, Y[:2]
+    S = w / 4 * np.array([[x @ x, x @ z], [x @ z, z @ z]]) + b
+    T = S[0, 1]
+    for _ in range(depth):
+        (value, slope) = expectations(activation, *S[[0, 0, 1], [0, 1, 1]])
+        own = [expectations(activation, q, q, q)[0] for q in np.diag(S)]
+        S = w * np.array([[own[0], value], [value, own[1]]]) + b
+        T = S[0, 1] + T * w * slope
+    expected = S[0, 1] if kind == "nngp" else T
+    assert kernel(activation, kind, depth)(Y)[0, 1] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("activation", "kind", "depth"), [*CASES, ("exp", "ntk", 1)])
+@pytest.mark.parametrize("skip", [False, True])
+def test_gradient_by_the_logarithms_of_the_variances(activation, kind, depth, skip):
+    k, h = kernel(activation, kind, depth, skip=skip), 1e-5
+    K, gradient = k(X, eval_gradient=True)
+    np.testing.assert_array_equal(K, k(X))
+    for j, e in enumerate(h * np.eye(2)):
+        difference = k.clone_with_theta(k.theta + e)(X) - k.clone_with_theta(k.theta - e)(X)
+        np.testing.assert_allclose(gradient[:, :, j], difference / (2 * h), atol=1e-8 * np.abs(gradient).max())
+
+
+def test_known_kernels():
+    """No hidden layer: the linear kernel. sin + cos: the radial kernel, whatever the variance of the biases."""
+    linear = 1.7 * Y @ Y.T / 4
+    np.testing.assert_allclose(kernel("relu", depth=0)(Y), linear + 0.2, rtol=1e-14)
+    np.testing.assert_allclose(kernel("relu", depth=2, skip=True)(Y), kernel("relu", depth=2)(Y) + linear, rtol=1e-14)
+    radial = RBF(np.sqrt(4 / 1.7))(Y)
+    np.testing.assert_allclose(kernel("sin+cos", "nngp", 1)(Y), 1.7 * radial + 0.2, rtol=1e-12)
+    k = kernel("identity", "ntk", 3)
+    np.testing.assert_allclose(k(Y) / k(Y)[0, 0], kernel(["linear"] * 3, "ntk", 3)(Y) / k(Y)[0, 0])
+
+
+def test_blocks_do_not_show(monkeypatch):
+    rows = rng.normal(size=(61, 3))
+    k = kernel("relu")
+    whole, between, gradient = k(rows), k(rows, rows[:7]), k(rows, eval_gradient=True)[1]
+    monkeypatch.setattr("reglm.kernels.architecture.BLOCK_ELEMENTS", 100)
+    np.testing.assert_allclose(k(rows), whole, rtol=1e-13)
+    np.testing.assert_allclose(k(rows, rows[:7]), between, rtol=1e-13)
+    np.testing.assert_allclose(k(rows, eval_gradient=True)[1], gradient, rtol=1e-10)
+    assert k(rows[:0]).shape == (0, 0)
+    assert k(rows[:1]).shape == (1, 1)
+
+
+def test_gaussian_process_of_scikit_learn():
+    y = 2 + np.sin(2 * Y[:, 0]) + Y[:, 1]
+    start = ConstantKernel(1.0, "fixed") * kernel("erf", "nngp", 1) + WhiteKernel(0.1, "fixed")
+    gp = GaussianProcessRegressor(start, n_restarts_optimizer=0).fit(Y, y)
+    assert gp.log_marginal_likelihood(gp.kernel_.theta) >= gp.log_marginal_likelihood(start.theta)
+    _, gradient = gp.log_marginal_likelihood(start.theta, eval_gradient=True)
+    for j, e in enumerate(1e-5 * np.eye(len(start.theta))):
+        high, low = (gp.log_marginal_likelihood(start.theta + s * e) for s in (1, -1))
+        assert gradient[j] == pytest.approx((high - low) / 2e-5, abs=1e-6)
+    assert np.isfinite(gp.predict(X, return_std=True)[1]).all()
+
+
+def test_parameters_bounds_and_clones():
+    k = kernel(("relu", "erf"), "nngp", weight_variance_bounds=(0.1, 10.0))
+    assert clone(k) == k
+    assert [h.name for h in k.hyperparameters] == ["bias_variance", "weight_variance"]
+    np.testing.assert_allclose(k.theta, np.log([0.2, 1.7]))
+    np.testing.assert_allclose(k.bounds, np.log([[1e-5, 1e3], [0.1, 10.0]]))
+    unbiased = NetworkKernel(bias_variance=0)
+    assert unbiased.n_dims == 1
+    assert unbiased(X, eval_gradient=True)[1].shape == (20, 20, 1)
+    assert repr(unbiased) == "NetworkKernel(1, 'relu', 'nngp', 2, 0)"
+
+
+def test_stated_error():
+    assert kernel("relu").quadrature_error(X) == 0
+    error = kernel("tanh").quadrature_error(X)
+    assert 0 <= error < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_layers": -1}, "hidden_layers"),
+        ({"kind": "rbf"}, "kind"),
+        ({"weight_variance": 0.0}, "weight_variance"),
+        ({"bias_variance": -1.0}, "bias_variance"),
+        ({"activation": ["relu", "relu"]}, "names 2 activations"),
+        ({"activation": "threshold", "kind": "ntk"}, "no"),
+        ({"activation": "softmax"}, "softmax"),
+    ],
+)
+def test_refusals(options, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkKernel(**options)(X)
+
+
+def test_rows_that_do_not_fit():
+    with pytest.raises(ValueError, match="columns"):
+        kernel("relu")(X, X[:, :2])
+    with pytest.raises(ValueError, match="Y=None"):
+        kernel("relu")(X, Y, eval_gradient=True)
+
+
+def tanh_moments(draws, depth, width):
+    """Products of outputs and tangent kernels of drawn networks of finite width, in the NTK parametrisation."""
+    x, w, b = Y[:4], 1.7, 0.2
+    products = []
+    for _ in range(draws):
+        h, T = x, np.zeros((4, 4))
+        layers = [width] * depth + [1]
+        slopes = []
+        for units in layers:
+            scale = np.sqrt(w / h.shape[1])
+            W = rng.normal(size=(h.shape[1], units))
+            T_own = scale**2 * h @ h.T + b
+            slopes.append((scale * W, T_own))
+            a = scale * h @ W + np.sqrt(b) * rng.normal(size=units)
+            h = np.tanh(a)
+            slopes[-1] += (1 - h**2,)
+        delta = np.ones((4, 1))
+        for W, T_own, slope in reversed(slopes):
+            if delta.shape[1] != 1:
+                delta = delta * slope
+            T += T_own * (delta @ delta.T)
+            delta = delta @ W.T
+        products.append((np.outer(a, a), T))
+    return np.array(products)
+
+
+def test_random_networks():
+    """One hidden layer: unbiased at any width; largest z over the entries, Bonferroni."""
+    draws = tanh_moments(1500, 1, 64)
+    for j, kind in enumerate(("nngp", "ntk")):
+        expected = kernel("tanh", kind, 1)(Y[:4])
+        z = (draws[:, j].mean(axis=0) - expected) / (draws[:, j].std(axis=0) / np.sqrt(len(draws)))
+        assert np.abs(z).max() < norm.isf(1e-3 / 20)
