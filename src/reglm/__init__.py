@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 # Public name -> module that defines it. A name that is the module's own last part is the module.
 _EXPORTS = {
+    "ArchitectureSearch": "reglm.estimators",
     "NetworkKernel": "reglm.kernels.network_kernel",
     "RandomFeatures": "reglm.estimators.random_features",
     "RecursiveGLMClassifier": "reglm.estimators",
@@ -25,6 +26,7 @@ _EXPORTS = {
     "load": "reglm.persistence",
     "metrics": "reglm.metrics",
     "plots": "reglm.plots",
+    "select_architecture": "reglm.estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS]
