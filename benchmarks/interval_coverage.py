@@ -71,7 +71,7 @@ def model(family: str, seed: int, alpha: float = 0.0) -> Any:
     """Return an estimator of the true form."""
     from reglm import RecursiveGLMRegressor
 
-    return RecursiveGLMRegressor((2,), family=family, n_init=3, alpha=alpha, random_state=seed)
+    return RecursiveGLMRegressor((2,), family=family, n_init=3, alpha=alpha, backend="numba", random_state=seed)
 
 
 def share(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> float:
