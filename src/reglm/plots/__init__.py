@@ -1,9 +1,9 @@
 """Pictures of a fit. Each function draws on given or new matplotlib axes and returns them.
 
-How the fit went: ``training_curve``. Fitted means against observed ones: ``calibration`` by groups,
-``reliability`` without groups, ``lift`` and ``lorenz`` for the order of the rows, ``double_lift`` and ``murphy`` to
-compare models. What the model says: ``partial_effect``. Whether to believe it: ``residuals``, ``qq``,
-``scale_location``, ``leverage``, and ``diagnose`` for the four of them.
+How the fit went: ``training_curve``; how a search of architectures went: ``architecture``. Fitted means against
+observed ones: ``calibration`` by groups, ``reliability`` without groups, ``lift`` and ``lorenz`` for the order of the
+rows, ``double_lift`` and ``murphy`` to compare models. What the model says: ``partial_effect``. Whether to believe
+it: ``residuals``, ``qq``, ``scale_location``, ``leverage``, and ``diagnose`` for the four of them.
 
 A model is a fitted estimator, a pipeline that ends in one, or (where no new predictions are needed) the record
 ``est.fit_`` or the results ``est.inference()``. Pictures of means against observed ones take models of other
@@ -13,6 +13,7 @@ What takes the results ``est.inference()`` shows effects with their uncertainty:
 ``individual_curves``, ``interaction``, ``marginal_effects``, ``relativities``, and ``importance``.
 """
 
+from reglm.plots.architecture import architecture
 from reglm.plots.calibration import calibration, calibration_table
 from reglm.plots.curves import ale, individual_curves, partial_dependence
 from reglm.plots.effects import effect_table, partial_effect
@@ -26,6 +27,7 @@ from reglm.plots.training import training_curve
 
 __all__ = [
     "ale",
+    "architecture",
     "calibration",
     "calibration_table",
     "decomposition",
