@@ -1,0 +1,258 @@
+"""Ridge regression on a kernel's landmarks (Nystroem), all penalties from one decomposition.
+
+With landmarks z_1..z_m the fit is ``x'b + sum_j k(x, z_j) beta_j``, and its penalty ``lambda beta'K_ZZ beta``
+(Williams & Seeger 2001; Smola & Schoelkopf 2000). ``K_ZZ = R'R`` makes it a ridge regression on r <= m features
+``Phi = K_XZ R^-1``. Rows are scaled by the roots of their weights; ``X~ = Q T``, and with ``M = I - Q Q'``
+
+    Phi~'M Phi~ = V D V',   P = M Phi~ V,   t = P'y~,   H = Q Q' + P (D + lambda)^-1 P'.
+
+Everything but the leave-one-out residuals follows from sums over the rows; those take a second pass. With every row a
+landmark this is the exact dual of `reglm.kernels.duals`.
+
+Conventions
+-----------
+n rows of positive weight, m landmarks of which r are independent, q columns of X kept, k targets, L penalties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import get_blas_funcs, lapack
+
+from reglm.kernels.blocks import Blocks, Gram, rows_within
+from reglm.kernels.duals import independent
+from reglm.parameters import Array
+
+DEPENDENT = {"float64": 1e-14, "float32": 1e-6}
+"""A landmark whose part outside the others is less than this (of the largest diagonal entry) is left out."""
+
+
+class Rows(NamedTuple):
+    """The rows of a fit, scaled by the roots of their weights.
+
+    Parameters
+    ----------
+    y : ndarray (n, k)
+        Scaled responses less their projection on X.
+    Q : ndarray (n, q)
+        Orthonormal basis of the scaled columns of X.
+    T : ndarray (q, q)
+        Upper triangular.
+    u : ndarray (q, k)
+        ``Q'y~``.
+    kept : ndarray of int (q,)
+        Columns of X in the fit.
+    weights : ndarray (n,)
+    copies : bool
+        Weights are repetitions, otherwise precisions.
+    """
+
+    y: Array
+    Q: Array
+    T: Array
+    u: Array
+    kept: Array
+    weights: Array
+    copies: bool
+
+    @property
+    def nobs(self) -> float:
+        """Observations."""
+        return float(self.weights.sum()) if self.copies else float(len(self.weights))
+
+
+def scaled_rows(y: Array, X: Array | None, weights: Array | None, *, copies: bool = True) -> Rows:
+    """Scale the rows and take the unpenalised part out of the responses.
+
+    Parameters
+    ----------
+    y : ndarray (n, k)
+        Responses less offsets.
+    X : ndarray (n, p), optional
+    weights : ndarray (n,), optional
+        Positive.
+    copies : bool
+        See `Rows`.
+    """
+    weights = np.ones(len(y)) if weights is None else weights
+    root = np.sqrt(weights)[:, None]
+    X = np.empty((len(y), 0)) if X is None else root * X
+    kept = independent(X)
+    Q, T = linalg.qr(X[:, kept], mode="economic") if len(kept) else (X[:, kept], np.empty((0, 0)))
+    scaled = root * y
+    u = Q.T @ scaled
+    return Rows(scaled - Q @ u, Q, T, u, kept, weights, copies)
+
+
+class Factor(NamedTuple):
+    """Pivoted Cholesky factor of the kernel between the landmarks.
+
+    Parameters
+    ----------
+    R : ndarray (r, r)
+        Upper triangular, of the landmarks kept.
+    chosen : ndarray of int (r,)
+        Landmarks kept, in the order of the factor.
+    features : ndarray (m, r)
+        Features of all landmarks, in their own order.
+    """
+
+    R: Array
+    chosen: Array
+    features: Array
+
+
+def factor(K: Array, dtype: str = "float64") -> Factor:
+    """Factor ``K_ZZ`` (m, m), leaving out landmarks that depend on the others.
+
+    Raises
+    ------
+    ValueError
+        If K is zero or not positive semidefinite.
+    """
+    tolerance = DEPENDENT[dtype] * float(np.max(np.diagonal(K), initial=0.0))
+    C, pivots, rank, info = lapack.dpstrf(K, tol=tolerance, lower=0)
+    order = pivots - 1
+    R = np.triu(C)[:rank]
+    features = np.empty((len(K), rank))
+    features[order] = R.T
+    off = np.abs(features @ features.T - K).max(initial=0.0) if rank else np.inf
+    if info < 0 or off > 1e-6 * max(float(np.abs(K).max()), np.finfo(float).tiny) + len(K) * tolerance:
+        raise ValueError(
+            f"the kernel between the {len(K)} landmarks is not positive semidefinite (its factor of rank {rank} is "
+            f"off by {off:.3g}); use a kernel that is."
+        )
+    return Factor(R[:, :rank], order[:rank], features)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """Decomposition of a regression on landmarks; see the module for the letters.
+
+    Parameters
+    ----------
+    landmarks : ndarray (r, p)
+    R : ndarray (r, r)
+        Factor of their kernel.
+    d : ndarray (r,)
+        Eigenvalues D, ascending, none negative.
+    V : ndarray (r, r)
+    t : ndarray (r, k)
+    C : ndarray (q, r)
+        ``Q'Phi~ V``.
+    rows : Rows
+    features : Blocks
+        ``Phi``, block by block.
+    """
+
+    landmarks: Array
+    R: Array
+    d: Array
+    V: Array
+    t: Array
+    C: Array
+    rows: Rows
+    features: Blocks
+
+    @property
+    def q(self) -> int:
+        """Free coefficients of the unpenalised part."""
+        return len(self.rows.kept)
+
+    @cached_property
+    def total(self) -> Array:
+        """Sum of squares of the responses about the unpenalised part, (k,)."""
+        return (self.rows.y**2).sum(axis=0)
+
+    def inverse(self, lam: Array) -> Array:
+        """Return ``1 / (D + lambda)``, (r, L)."""
+        return 1.0 / (self.d[:, None] + lam)
+
+    def coefficients(self, lam: Array) -> Array:
+        """Coefficients beta of the landmarks (r, k), one penalty a target (or one for all)."""
+        return linalg.solve_triangular(self.R, self.V @ (self.t * self.inverse(lam)))
+
+    def linear(self, lam: Array) -> Array:
+        """Coefficients b of the kept columns of X (q, k)."""
+        return linalg.solve_triangular(self.rows.T, self.rows.u - self.C @ (self.t * self.inverse(lam)))
+
+    def edf(self, lam: Array) -> Array:
+        """Effective degrees of freedom, the trace of the hat matrix, (L,)."""
+        return self.q + (self.d[:, None] * self.inverse(lam)).sum(axis=0)
+
+    def rss(self, lam: Array) -> Array:
+        """Weighted residual sum of squares, (L, k)."""
+        inverse = self.inverse(lam)
+        return np.maximum(self.total - (inverse + lam * inverse**2).T @ self.t**2, 0.0)
+
+    def quadratic(self, lam: Array) -> Array:
+        """Return the minimum of the objective over lambda, ``y'(K + lambda)^-1 y`` beside X, (L, k)."""
+        return np.maximum(self.total - self.inverse(lam).T @ self.t**2, 0.0) / lam[:, None]
+
+    def scaled_variance(self, X: Array, Phi: Array, lam: float) -> Array:
+        """Variance of the fitted value at new rows (n0,), for responses of variance 1 and the prior's bias in it.
+
+        Parameters
+        ----------
+        X : ndarray (n0, p)
+            Unpenalised part.
+        Phi : ndarray (n0, r)
+            Features.
+        lam : float
+        """
+        g = linalg.solve_triangular(self.rows.T, X[:, self.rows.kept].T, trans="T").T if self.q else X[:, :0]
+        P = Phi @ self.V - g @ self.C
+        return (g**2).sum(axis=1) + P**2 @ self.inverse(np.array([lam]))[:, 0]
+
+
+def decompose(gram: Gram, X: Array, Z: Array, rows: Rows, *, memory: int, dtype: str = "float64") -> LowRank:
+    """Decompose a regression on landmarks once, for all penalties.
+
+    Parameters
+    ----------
+    gram : callable
+    X : ndarray (n, p)
+    Z : ndarray (m, p)
+        Landmarks.
+    rows : Rows
+    memory : int
+        Bytes for blocks and (m, m) matrices.
+    dtype : {"float64", "float32"}
+        Of the blocks; their sums are in double precision.
+
+    Raises
+    ------
+    ValueError
+        If the memory does not suffice or the kernel is not positive semidefinite.
+    """
+    found = factor(np.asarray(gram(Z, Z), dtype="float64"), dtype)
+    height, keep = rows_within(memory, X.shape[0], Z.shape[0], np.dtype(dtype).itemsize)
+    (solve,) = get_blas_funcs(("trsm",), dtype=dtype)
+    R = np.asfortranarray(found.R.astype(dtype))
+
+    def features(K: Array) -> Array:
+        return solve(1.0, R, K.T, trans_a=1, overwrite_b=1).T
+
+    Z = Z[found.chosen]
+    blocks = Blocks(gram, X, Z, height, keep, features, dtype)
+    G, S, b = _sums(blocks, rows)
+    d, V = linalg.eigh(G - S.T @ S, overwrite_a=True, check_finite=False, driver="evd")
+    return LowRank(Z, found.R, np.maximum(d, 0.0), V, V.T @ b, S @ V, rows, blocks)
+
+
+def _sums(blocks: Blocks, rows: Rows) -> tuple[Array, Array, Array]:
+    """``Phi~'Phi~`` (r, r), ``Q'Phi~`` (q, r) and ``Phi~'y~`` (r, k), in double precision."""
+    (square,) = get_blas_funcs(("syrk",), dtype=blocks.dtype)
+    r, root = blocks.Z.shape[0], np.sqrt(rows.weights)[:, None]
+    G, S, b = np.zeros((r, r)), np.zeros((rows.Q.shape[1], r)), np.zeros((r, rows.y.shape[1]))
+    for at, block in blocks:
+        Phi = block * root[at].astype(blocks.dtype)
+        G += square(1.0, Phi.T)
+        S += rows.Q[at].T @ Phi
+        b += Phi.T @ rows.y[at]
+    return np.triu(G) + np.triu(G, 1).T, S, b
