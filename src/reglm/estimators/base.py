@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reglm import families
 from reglm.compiling import check_backend
+from reglm.estimators.duality import Duality
 from reglm.estimators.encode import fit_design
 from reglm.estimators.inputs import check_weights, contiguous, response_names, total_offset
 from reglm.estimators.monitor import Monitor
@@ -35,7 +36,7 @@ QUIET = ("converged", "stopped early", "callback")
 """Ends of a fit that need no warning."""
 
 
-class BaseRecursiveGLM(Options, CallbackSupportMixin, BaseEstimator):
+class BaseRecursiveGLM(Duality, Options, CallbackSupportMixin, BaseEstimator):
     """A generalized linear model whose predictor is a network; see the subclasses."""
 
     fit_: Fit
