@@ -83,7 +83,9 @@ def log_determinant(dual: Dual, lam: Array, restricted: bool) -> Array:
         found = found + 2 * np.log(np.abs(np.diag(dual.R))).sum()
     elif dual.q:
         found = found + np.linalg.slogdet(dual.schur(lam))[1]
-    return found + dual.repeats * np.log(lam) if dual.copies else found - np.log(dual.weights).sum()
+    if not dual.copies:
+        return found - np.log(dual.weights).sum()
+    return found + dual.repeats * np.log(lam) if dual.repeats else found
 
 
 def grid(dual: Dual, points: int = 50) -> Array:

@@ -25,8 +25,8 @@ from scipy.linalg import lapack
 
 from reglm.parameters import Array
 
-NEGATIVE = 1e-8
-"""Eigenvalues above minus this share of the largest count as rounding, and as zero."""
+NEGATIVE = 1e-6
+"""Eigenvalues above minus this share of the largest count as rounding, in single precision perhaps, and as zero."""
 ALIASED = 1e-10
 """A column of X whose part outside the others is a smaller share of it than this is left out."""
 BLOCK = 256

@@ -1,0 +1,277 @@
+"""Kernel regression with the penalty chosen by leave-one-out, GCV, REML or marginal likelihood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from reglm.estimators.inputs import check_weights, response_matrix, response_names
+from reglm.estimators.kernel_options import KernelOptions
+from reglm.estimators.kernel_predictions import KernelPredictions
+from reglm.estimators.kernel_rows import KernelDesign, Rows
+from reglm.kernels import budget, criteria
+from reglm.kernels.duals import Dual, decompose
+from reglm.kernels.grams import checked_gram, resolve
+from reglm.kernels.tuning import tune
+from reglm.parameters import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reglm.inference import Summary
+
+SINGULAR = 1e-13
+"""Share of the largest eigenvalue below which the smallest one does not allow for alpha=0."""
+
+
+class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, BaseEstimator):
+    """Kernel ridge regression with an unpenalised linear part, and the Gaussian process that it is.
+
+    Minimises ``sum_i w_i (y_i - offset_i - x_i'b - f(x_i))^2 + alpha ||f||^2`` over b and over f in the kernel's
+    space. One eigendecomposition gives the fit, exact leave-one-out residuals and likelihoods for every penalty
+    (Wahba 1990). Equivalently ``f`` is a Gaussian process with covariance ``dispersion_ / alpha_`` times the kernel.
+
+    Parameters
+    ----------
+    kernel : str, sklearn.gaussian_process.kernels.Kernel or callable
+        A kernel of `sklearn.metrics.pairwise` ("rbf", "laplacian", "polynomial", ...); a distance ("euclidean",
+        "manhattan"), for ``exp(-gamma distance)``; a kernel of scikit-learn's Gaussian processes, network kernels among
+        them; a function of two matrices that returns the kernel of each pair of rows; or "precomputed": X is then the
+        kernel matrix.
+    alpha : {"loo", "gcv", "reml", "ml"} or float
+        Penalty, or what chooses it: exact leave-one-out, generalised cross-validation, restricted or plain marginal
+        likelihood. See `reglm.kernels.criteria`.
+    alphas : int or sequence of float
+        Size of a grid that spans the eigenvalues of the kernel, between the points of which the minimum is then sought;
+        or the penalties to choose among.
+    alpha_per_target : bool
+        One penalty for each column of y.
+    family, link : str
+        "gaussian" and "identity".
+    linear : True or sequence of str or int, optional
+        Inputs with an unpenalised linear effect. Named inputs leave the kernel (a partially linear model); True means
+        all of them, and they stay in the kernel, which then holds what is not linear.
+    fit_intercept : bool
+        Unpenalised.
+    gamma : float, optional
+        By default one over the sum of the columns' variances, which is half the mean squared distance of two rows;
+        for exponentials of other distances one over the mean distance.
+    kernel_params : dict, optional
+        Further arguments of a kernel of scikit-learn or of a callable.
+    optimize_kernel : {None, "criterion", "loo", "gcv", "reml", "ml"}
+        Tune the kernel's parameters (gamma, or those of a Gaussian process kernel) by the gradient of a criterion, the
+        penalty's own if "criterion".
+    n_restarts : int
+        Further starts of that search.
+    freq_weights : bool
+        Weights are numbers of repetitions: they count as observations, and leaving one out leaves out one copy.
+        Otherwise they are precisions, the error variance of a row being ``dispersion_ / weight``, and a row is left out
+        whole.
+    offset : str or int, optional
+        Column of X that holds the offset; it is then not an input.
+    handle_unknown : {"error", "reference"}
+        What a level that was not seen in `fit` does in `predict`.
+    memory_limit : float or str, optional
+        Bytes, or "4GB": more rows than fit are refused. The machine's memory by default.
+    random_state : int, Generator, RandomState or None
+        Draws the starts of the search.
+    verbose : int
+        1 prints a line for each start.
+
+    Attributes
+    ----------
+    alpha_ : float or ndarray (targets,)
+    dual_coef_ : ndarray (n,) or (n, targets)
+        For the rows `support_`: ``f(x) = sum_i k(x, x_i) dual_coef_i``.
+    coef_, intercept_ : ndarray and float
+        Unpenalised part.
+    edf_ : float or ndarray (targets,)
+        Effective degrees of freedom, the unpenalised part's included.
+    dispersion_ : float or ndarray (targets,)
+        Error variance: that of the likelihood for "reml" and "ml", ``RSS / (n - edf)`` otherwise.
+    log_marginal_likelihood_ : float
+        At these estimates; b is integrated out under a flat prior, as in REML.
+    loo_residuals_, leverage_ : ndarray (n,) or (n, targets)
+    support_ : ndarray of int
+        Rows of positive weight.
+    kernel_ : reglm.kernels.grams.GramSource
+        The kernel at the parameters used.
+    restarts_ : list of dict
+        Of the search for the kernel's parameters.
+    dual_ : reglm.kernels.duals.Dual
+    n_features_in_, feature_names_in_
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from reglm import KernelDualRegressor
+    >>> x = np.linspace(0, 6, 50)[:, None]
+    >>> model = KernelDualRegressor().fit(x, np.sin(x[:, 0]))
+    >>> bool(abs(model.predict([[2.0]])[0] - np.sin(2.0)) < 1e-3)
+    True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
+        """Fit, choosing the penalty as `alpha` says.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame (n, p); ndarray (n, n) for "precomputed"
+        y : array-like (n,) or (n, targets)
+        sample_weight : array-like (n,), optional
+            See `freq_weights`.
+        offset : array-like (n,), optional
+            Known part of the mean.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, the kernel is not positive semidefinite, or n rows do not fit into memory.
+        """
+        self.family_ = self._check_options()
+        self._design = KernelDesign.fit(
+            X, linear=self.linear, intercept=self.fit_intercept, precomputed=self._is_precomputed, offset=self.offset,
+            handle_unknown=self.handle_unknown, estimator=self,
+        )  # fmt: skip
+        rows = self._design.read(X, self)
+        n = rows.X.shape[0]
+        budget.check(n, self.memory_limit)
+        response = response_matrix(y, n)
+        self._is_vector = len(getattr(y, "shape", (n,))) == 1 and response.shape[1] == 1
+        self._names = response_names(y, None)
+        self.uses_offset_ = offset is not None or rows.offset is not None
+        target = response - self._shift(rows, offset, response.shape[1])
+        weights = check_weights(sample_weight, n, "float64")[:, 0]
+        self.support_ = np.flatnonzero(weights)
+        self._solve(rows, target, weights)
+        self._describe(rows, target)
+        return self
+
+    @property
+    def _is_precomputed(self) -> bool:
+        return isinstance(self.kernel, str) and self.kernel == "precomputed"
+
+    def _solve(self, rows: Rows, target: Array, weights: Array) -> None:
+        """Kernel, decomposition and penalty."""
+        chosen = self.support_
+        w, linear, y = weights[chosen], rows.linear[chosen], target[chosen]
+        X = rows.X[np.ix_(chosen, chosen)] if self._is_precomputed else rows.X[chosen]
+        source = resolve(self.kernel, X, w, self.gamma, self.kernel_params)
+
+        def dual_of(K: Array) -> Dual:
+            return decompose(checked_gram(K), y, linear, w, copies=self.freq_weights)
+
+        self.restarts_: list[dict[str, Any]] = []
+        if self.optimize_kernel is not None:
+            budget.check(len(y), self.memory_limit, 3 + len(source.theta))
+            name = str(self.alpha if self.optimize_kernel == "criterion" else self.optimize_kernel)
+            penalty = None if isinstance(self.alpha, str) else float(self.alpha)
+            source, self.restarts_ = tune(
+                source, X, dual_of, name, penalty, self.n_restarts, self._generator(), self._report
+            )
+        self.kernel_, self._X = source, None if self._is_precomputed else X
+        self.dual_ = dual_of(source.gram(X))
+        self._lam = self._penalty()
+
+    def _report(self, restart: dict[str, Any]) -> None:
+        if self.verbose:
+            print(f"kernel parameters {np.exp(restart['theta'])}: criterion {restart['value']:.6g}")
+
+    def _grid(self) -> Array:
+        """Penalties to look at, ascending."""
+        if isinstance(self.alphas, (int, np.integer)):
+            return criteria.grid(self.dual_, int(self.alphas))
+        return np.unique(np.asarray(self.alphas, dtype=float))
+
+    def _penalty(self) -> Array:
+        """Penalty of each target, (k,)."""
+        d = self.dual_.d
+        if isinstance(self.alpha, str):
+            refine = isinstance(self.alphas, (int, np.integer))
+            found = criteria.best(self.dual_, self.alpha, self._grid(), refine=refine, each=self.alpha_per_target)
+        else:
+            found = np.array([float(self.alpha)])
+            if self.alpha == 0 and d[0] <= SINGULAR * len(d) * d[-1]:
+                raise ValueError(
+                    "alpha=0 interpolates, which a singular kernel does not allow for (its eigenvalues go from "
+                    f"{d[0]:.3g} to {d[-1]:.3g}; duplicate rows and smooth kernels make it so): use alpha > 0 or "
+                    "alpha='loo'."
+                )
+        return np.broadcast_to(found, self.dual_.t.shape[1]).copy()
+
+    def _describe(self, rows: Rows, target: Array) -> None:
+        """Set the public attributes."""
+        dual, lam, inside = self.dual_, self._lam, self.support_
+        kind = self.alpha if self.alpha in ("reml", "ml") else "residual"
+        self._scale = criteria.scale(dual, lam, str(kind))
+        self.alpha_ = float(lam[0]) if not self.alpha_per_target else self._shaped(lam)
+        self.edf_ = float(dual.edf(lam)[0]) if not self.alpha_per_target else self._shaped(dual.edf(lam))
+        self.dispersion_ = self._shaped(lam * self._scale)
+        self.dual_coef_ = self._shaped(dual.coefficients(lam))
+        b = np.zeros((rows.linear.shape[1], len(lam)))
+        b[dual.kept] = dual.linear(lam)
+        first = int(self.fit_intercept)
+        self.intercept_ = self._shaped(b[0] if first else np.zeros(len(lam)))
+        self.coef_ = self._shaped(b[first:]) if self._is_vector else b[first:].T
+        self.log_marginal_likelihood_ = float(np.sum([
+            criteria.log_likelihood(dual, lam[[j]], restricted=True, scale=self._scale)[0, j] for j in range(len(lam))
+        ]))  # fmt: skip
+        leverage, residuals = np.zeros((len(target), len(lam))), np.empty((len(target), len(lam)))
+        leverage[inside], residuals[inside] = dual.leverage(self._penalties), dual.loo_residuals(lam)
+        outside = np.setdiff1d(np.arange(len(target)), inside)
+        if len(outside):
+            residuals[outside] = target[outside] - self._mean(_taken(rows, outside))
+        self.leverage_ = self._shaped(leverage) if self.alpha_per_target else leverage[:, 0]
+        self.loo_residuals_ = self._shaped(residuals)
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def path_(self) -> pd.DataFrame:
+        """Criteria by penalty: ``loo``, ``gcv``, minus the log-likelihoods ``reml`` and ``ml``, and ``edf``.
+
+        With several targets and `alpha_per_target` the columns are (criterion, target); otherwise the targets are
+        summed.
+        """
+        import pandas as pd
+
+        check_is_fitted(self)
+        lam = self._grid()
+        found = {name: criterion(self.dual_, lam) for name, criterion in criteria.CRITERIA.items()}
+        if self.alpha_per_target and not self._is_vector:
+            columns: dict[Any, Array] = {(name, j): v[:, j] for name, v in found.items() for j in range(v.shape[1])}
+        else:
+            columns = {name: values.sum(axis=1) for name, values in found.items()}
+            columns["edf"] = self.dual_.edf(lam)
+        return pd.DataFrame(columns, index=pd.Index(lam, name="alpha"))
+
+    def summary(self, level: float = 0.95) -> Summary:
+        """Table of the fit: unpenalised coefficients with standard errors, penalty, degrees of freedom, likelihood.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        """
+        from reglm.estimators.kernel_summary import summary
+
+        check_is_fitted(self)
+        return summary(self, level)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = not self._is_precomputed
+        tags.input_tags.pairwise = self._is_precomputed
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _taken(rows: Rows, chosen: Array) -> Rows:
+    return Rows(rows.X[chosen], rows.linear[chosen], None)

@@ -1,0 +1,174 @@
+"""What a kernel regression for gaussian responses predicts: means, their errors, intervals and densities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.utils.validation import check_is_fitted
+
+from reglm import links
+from reglm.estimators.inputs import check_weights, response_matrix, total_offset
+from reglm.estimators.kernel_options import squeezed
+from reglm.estimators.kernel_rows import KernelDesign, Rows
+from reglm.kernels import posterior
+from reglm.kernels.duals import Dual
+from reglm.kernels.grams import GramSource
+from reglm.parameters import Array
+
+KINDS = ("mean", "link", "quantile", "linear", "kernel")
+IDENTITY = links.get("identity")
+
+
+class KernelPredictions:
+    """Predictions from a decomposition, penalties and scales."""
+
+    dual_: Dual
+    kernel_: GramSource
+    support_: Array
+    uses_offset_: bool
+    alpha_per_target: bool
+    _design: KernelDesign
+    _X: Any
+    _lam: Array
+    _scale: Array
+    _is_vector: bool
+
+    def predict(
+        self, X: Any, offset: Any = None, *, return_std: bool = False, kind: str = "mean", level: float = 0.5
+    ) -> Any:
+        """Return the mean of the response, or what `kind` says.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or data frame (n0, p); ndarray (n0, n) for "precomputed"
+        offset : array-like (n0,), optional
+            Needed if `fit` was given one.
+        return_std : bool
+            Also return the standard deviation of the error of the mean, without the response's own.
+        kind : {"mean", "link", "quantile", "linear", "kernel"}
+            "quantile" is that of the predictive distribution of a response, at `level`; "linear" and "kernel" are the
+            parts of the mean.
+        level : float
+            In (0, 1).
+
+        Returns
+        -------
+        ndarray (n0,) or (n0, targets), or two of them
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} is not known; choose one of {KINDS}.")
+        rows, shift = self._new_rows(X, offset)
+        if kind in ("linear", "kernel"):
+            return self._shaped(self._part(rows, kind))
+        cross = self._cross(rows)
+        mean = posterior.mean(self.dual_, self._lam, cross, rows.linear) + shift
+        if kind == "quantile":
+            if not 0.0 < level < 1.0:
+                raise ValueError(f"level={level!r} must be between 0 and 1.")
+            total = self._variance(rows, cross) + self._lam * self._scale
+            return self._shaped(mean + stats.norm.ppf(level) * np.sqrt(total))
+        if return_std:
+            return self._shaped(mean), self._shaped(np.sqrt(self._variance(rows, cross)))
+        return self._shaped(mean)
+
+    def intervals(
+        self, X: Any, offset: Any = None, *, level: float = 0.95, kind: str = "response"
+    ) -> tuple[Array, Array]:
+        """Central intervals of the Gaussian process at the estimated penalty and kernel.
+
+        Parameters
+        ----------
+        X, offset
+            As in `predict`.
+        level : float
+        kind : {"response", "mean"}
+            For new responses of weight 1, or for their mean.
+
+        Returns
+        -------
+        lower, upper : ndarray (n0,) or (n0, targets)
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level={level!r} must be between 0 and 1.")
+        if kind not in ("response", "mean"):
+            raise ValueError(f"kind={kind!r} is not known; choose 'response' or 'mean'.")
+        mean, var = self._predictive(X, offset, kind == "response")
+        low, high = posterior.interval(mean, var, level)
+        return self._shaped(low), self._shaped(high)
+
+    def logpdf(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Array:
+        """Log predictive density of each row, (n0,): normal, with the uncertainty about the mean.
+
+        Parameters
+        ----------
+        X, y, offset
+            As in `fit`.
+        sample_weight : array-like (n0,), optional
+            Precisions: the error variance is ``dispersion_ / weight``.
+        """
+        mean, var = self._predictive(X, offset, False)
+        weights = check_weights(sample_weight, len(mean), "float64")
+        return posterior.log_density(response_matrix(y, len(mean)), mean, var + self._lam * self._scale / weights)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
+        """Return R^2 against the best constant (with the same offset); several targets are pooled.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            As in `fit`.
+        """
+        rows, shift = self._new_rows(X, offset)
+        target = response_matrix(y, rows.X.shape[0]) - shift
+        weights = check_weights(sample_weight, len(target), "float64")
+        residual = float((weights * (target - self._mean(rows)) ** 2).sum())
+        null = float((weights * (target - np.average(target, axis=0, weights=weights[:, 0])) ** 2).sum())
+        rounding = float(weights.sum()) * (16.0 * np.finfo(float).eps * np.abs(target).max()) ** 2
+        return 1.0 - residual / null if null > rounding else float(residual <= rounding)
+
+    def _new_rows(self, X: Any, offset: Any) -> tuple[Rows, Array | float]:
+        check_is_fitted(self)
+        rows = self._design.read(X, self)
+        if self.uses_offset_ and offset is None and rows.offset is None:
+            raise ValueError("fit was given an offset, predict was not: pass offset= (zeros for none).")
+        return rows, self._shift(rows, offset, len(self._lam))
+
+    def _cross(self, rows: Rows) -> Array:
+        """Kernel between new rows and the support, (n0, n)."""
+        return rows.X[:, self.support_] if self._X is None else self.kernel_.cross(rows.X, self._X)
+
+    def _mean(self, rows: Rows) -> Array:
+        return posterior.mean(self.dual_, self._lam, self._cross(rows), rows.linear)
+
+    def _part(self, rows: Rows, kind: str) -> Array:
+        if kind == "linear":
+            return rows.linear[:, self.dual_.kept] @ self.dual_.linear(self._lam)
+        return self._cross(rows) @ self.dual_.coefficients(self._lam)
+
+    def _variance(self, rows: Rows, cross: Array) -> Array:
+        """Variance of the error of the mean, (n0, k)."""
+        diagonal = self.kernel_.diagonal(rows.X)
+        return posterior.variance(self.dual_, self._penalties, cross, rows.linear, diagonal) * self._scale
+
+    def _predictive(self, X: Any, offset: Any, response: bool) -> tuple[Array, Array]:
+        """Mean and variance of the mean or of a response of weight 1, each (n0, k)."""
+        rows, shift = self._new_rows(X, offset)
+        cross = self._cross(rows)
+        mean = posterior.mean(self.dual_, self._lam, cross, rows.linear) + shift
+        return mean, self._variance(rows, cross) + response * self._lam * self._scale
+
+    @property
+    def _penalties(self) -> Array:
+        """The penalties that differ: one a target, or one for all."""
+        return self._lam if self.alpha_per_target else self._lam[:1]
+
+    def _shift(self, rows: Rows, offset: Any, k: int) -> Array | float:
+        """Offset (n, k), or zero."""
+        n = rows.X.shape[0]
+        total = total_offset(offset, None, rows.offset, None, IDENTITY, n, k)
+        return 0.0 if total is None else total
+
+    def _shaped(self, values: Array) -> Any:
+        return squeezed(values) if self._is_vector else values
