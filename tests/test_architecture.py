@@ -1,11 +1,14 @@
 """Searches of architectures: what they find, in which order, resumed, and scikit-learn's conventions."""
 
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -183,6 +186,26 @@ def test_exposures_stay_whatever_inputs_go(kind):
     given = ArchitectureSearch(RecursiveGLMRegressor(family="poisson"), [()], criterion="cv")
     given.fit(X[["b"]], y, exposure=e, sample_weight=np.ones(150))
     np.testing.assert_allclose(given.predict(X[["b"]], exposure=e), found.predict(rows), rtol=1e-8)
+
+
+def test_exposures_are_routed_through_pipelines():
+    e = RNG.uniform(0.5, 2.0, 150)
+    y = RNG.poisson(e * np.exp(0.3 + 0.7 * X.b))
+    with config_context(enable_metadata_routing=True):
+        chooser = ArchitectureSearch(LINEAR, [()], inputs="backward")
+        for request in (chooser.set_fit_request, chooser.set_predict_request, chooser.set_score_request):
+            request(exposure=True)
+        model = make_pipeline(StandardScaler(), chooser).fit(X, y, exposure=e)
+        expected = RecursiveGLMRegressor(family="poisson").fit(X[["b"]], y, exposure=e)
+        np.testing.assert_allclose(model.predict(X, exposure=e), expected.predict(X[["b"]], exposure=e), rtol=1e-7)
+        assert model.score(X, y, exposure=e) == pytest.approx(expected.score(X[["b"]], y, exposure=e))
+
+
+def test_polars_frames_and_pickles():
+    frame = pl.from_pandas(X[["a", "b"]].assign(site=np.array(["n", "s", "w"])[RNG.integers(0, 3, 150)]))
+    found = ArchitectureSearch(LINEAR, [()], inputs="backward").fit(frame, COUNTS)
+    assert found.best_params_["inputs"] == ["a", "b"]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict(frame), found.predict(frame))
 
 
 def test_processes_do_not_change_the_answer():

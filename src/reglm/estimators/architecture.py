@@ -254,40 +254,44 @@ class ArchitectureSearch(MetaEstimatorMixin, BaseEstimator):
         validate_data(self, X, reset=False, skip_check_array=True)
         return select(X, self._kept)
 
-    def predict(self, X: Any, *args: Any, **options: Any) -> Array:
+    def predict(self, X: Any, offset: Any = None, exposure: Any = None, **options: Any) -> Array:
         """Predict with the chosen model.
 
         Parameters
         ----------
         X : array, sparse matrix or data frame (n, n_features_in_)
             All columns that `fit` was given.
-        *args, **options
-            Of the estimator's `predict`: offset, exposure, kind, level.
+        offset, exposure
+            As in the estimator's `predict`.
+        **options
+            Of the regressor's `predict`: kind, level.
         """
-        return self._best().predict(self._columns(X), *args, **options)
+        return self._best().predict(self._columns(X), offset, exposure, **options)
 
     @available_if(_has("predict_proba"))
-    def predict_proba(self, X: Any, *args: Any, **options: Any) -> Array:
+    def predict_proba(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Class probabilities (n, K) of the chosen model."""
-        return self._best().predict_proba(self._columns(X), *args, **options)
+        return self._best().predict_proba(self._columns(X), offset, exposure)
 
     @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X: Any, *args: Any, **options: Any) -> Array:
+    def predict_log_proba(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Logarithms of `predict_proba`."""
-        return self._best().predict_log_proba(self._columns(X), *args, **options)
+        return self._best().predict_log_proba(self._columns(X), offset, exposure)
 
     @available_if(_has("decision_function"))
-    def decision_function(self, X: Any, *args: Any, **options: Any) -> Array:
+    def decision_function(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Linear predictor of the chosen classifier."""
-        return self._best().decision_function(self._columns(X), *args, **options)
+        return self._best().decision_function(self._columns(X), offset, exposure)
 
-    def logpdf(self, X: Any, y: Any, *args: Any, **options: Any) -> Array:
+    def logpdf(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> Array:
         """Log predictive density of each row under the chosen model, (n,)."""
-        return self._best().logpdf(self._columns(X), y, *args, **options)
+        return self._best().logpdf(self._columns(X), y, sample_weight, offset, exposure)
 
-    def score(self, X: Any, y: Any = None, *args: Any, **options: Any) -> float:
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, offset: Any = None, exposure: Any = None
+    ) -> float:
         """Return the chosen model's score: D^2, or accuracy."""
-        return self._best().score(self._columns(X), y, *args, **options)
+        return self._best().score(self._columns(X), y, sample_weight, offset, exposure)
 
     def inference(self, *args: Any, **options: Any) -> Results:
         """Inference for the chosen model; it does not allow for the choice, so that its p-values are too small.

@@ -147,7 +147,6 @@ class Judge:
         own, other = seed.spawn(2)
         model = self._model(candidate).set_params(random_state=int(own.generate_state(1)[0]))
         _quietly(model, rows)
-        self._watch(model)
         if parent is None or parent.estimates is None or not model.fit_.at_optimum:
             return model
         start = grown(Parent.from_dict(parent.estimates), model.fit_, np.random.default_rng(other))
@@ -179,13 +178,6 @@ class Judge:
             if isinstance(position, (int, np.integer)) and not frames.is_frame(self.rows.X):
                 model.set_params(**{name: int(position) - sum(j < position for j in gone)})
         return model
-
-    def _watch(self, model: BaseRecursiveGLM) -> None:
-        """Raise KeyboardInterrupt if the fit was stopped by one, which solvers keep to themselves."""
-        fit = model.fit_
-        cut = fit.solver != "irls" and len(fit.restarts) < self.n_init
-        if cut or fit.details.get("status") == "interrupted":
-            raise KeyboardInterrupt
 
     def _in_sample(self, candidate: Candidate, parent: Evaluation | None) -> Evaluation:
         fit = self.fit(candidate, parent).fit_
@@ -244,11 +236,21 @@ def held_out_deviance(model: BaseRecursiveGLM, rows: Rows) -> tuple[float, float
 
 
 def _quietly(model: BaseRecursiveGLM, rows: Rows) -> None:
-    """Fit; whether it converged is in the record."""
+    """Fit; whether it converged is in the record.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If one ended the fit: solvers keep it to themselves.
+    """
     given = {name: value for name, value in rows._asdict().items() if name not in ("X", "y") and value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(rows.X, rows.y, **given)
+    fit = model.fit_
+    cut = fit.solver != "irls" and len(fit.restarts) < model.n_init
+    if cut or fit.details.get("status") == "interrupted":
+        raise KeyboardInterrupt
 
 
 def _better(model: BaseRecursiveGLM, start: Array, rows: Rows) -> BaseRecursiveGLM:
