@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ EDGE = 1e-8
 """Distance of a mean from the end of its range below which it counts as being there."""
 SHOWN = 3
 """Entries of the weakest direction that are shown."""
+WIDTH = 78
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ class Identifiability:
         return f"<ul class='reglm-identifiability'>{''.join(f'<li>{escape(line)}</li>' for line in self.lines())}</ul>"
 
     def __str__(self) -> str:
-        return "\n".join(["Identifiability", *(f"  {line}" for line in self.lines())])
+        wrap = partial(textwrap.wrap, width=WIDTH, initial_indent="  ", subsequent_indent="    ")
+        return "\n".join(["Identifiability", *(part for line in self.lines() for part in wrap(line))])
 
     __repr__ = __str__
 

@@ -17,8 +17,8 @@ from reglm.record import Fit
 WORSE = 1e-3
 """Units of log-likelihood by which a larger model may fit worse before it counts as a failed search."""
 UNITS_DROPPED = (
-    "The smaller model has fewer hidden units: without a unit its weights in are not identified, so the {} reference "
-    "is not valid (Davies 1987); take bootstrap=999."
+    "The smaller model has fewer hidden units: without a unit the weights into it are not identified, so the {} "
+    "reference is not valid (Davies 1987); take bootstrap=999."
 )
 
 

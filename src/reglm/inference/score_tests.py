@@ -117,7 +117,7 @@ def score_test_hidden_unit(
     Z = _leading(G, jacobian(exact.likelihood, exact.theta, data), data.weights, components)
     found = score_test_input(fit, Z, information)
     how = f"{units} random units" if method == "random" else "squares, cubes and products of the inputs"
-    note = f"The unit's weights in are not identified without it; tested are {Z.shape[1]} components of {how}."
+    note = f"Without the unit the weights into it are not identified; tested are {Z.shape[1]} components of {how}."
     return TestOutcome(
         "score test for another hidden unit", found.statistic, found.df, found.pvalue, "chi2", (note, *found.notes)
     )

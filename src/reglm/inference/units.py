@@ -124,7 +124,7 @@ def _still(fit: Fit, layer: HiddenLayer, h: Array) -> dict[int, Finding]:
         if spread[j] <= CONSTANT * max(size[j], CONSTANT):
             found[j] = Finding(unit, "constant", f"{unit} has the same output, {h[0, j]:.3g}, in every row")
         elif out[j] * spread[j] <= CONSTANT * max((out * spread).max(), CONSTANT):
-            found[j] = Finding(unit, "without effect", f"{unit} has weights out of zero, so its weights in do nothing")
+            found[j] = Finding(unit, "without effect", f"{unit} has weights out of zero, so those into it do nothing")
     for i, j in _pairs(centred, [j for j in range(h.shape[1]) if j not in found]):
         if j not in found:
             reason = f"{_name(layer, j)} does the work of {_name(layer, i)}: their outputs have correlation one"
@@ -133,7 +133,7 @@ def _still(fit: Fit, layer: HiddenLayer, h: Array) -> dict[int, Finding]:
     for j in range(h.shape[1]) if free else []:
         unit = _name(layer, j)
         if j not in found and not np.any(fit.penalty[[*layer.lengths[:, j], *layer.outgoing[:, j]]]):
-            reason = f"{unit} is {layer.activation} without a penalty: its weights in trade scale with its weights out"
+            reason = f"{unit} is {layer.activation} without a penalty: the weights into it trade scale with those out"
             found[j] = Finding(unit, "free scale", reason)
     return found
 
@@ -156,11 +156,11 @@ def _limits(fit: Fit, data: Data, layer: HiddenLayer, outputs: Outputs, j: int) 
     if spread > STEEP:
         end = "step" if layer.activation in SATURATING else "kink"
         falls = [_fall(fit, data, _steeper(fit.theta, layer, j, c)) for c in FACTORS]
-        reason = f"the weights in of {_name(layer, j)} grow without bound: it is a {end}"
+        reason = f"the weights into {_name(layer, j)} grow without bound: it is a {end}"
         yield from _judged(layer, j, end, reason, falls)
     if spread < SHALLOW and layer.biases is not None:
         falls = [_fall(fit, data, _flatter(fit, data, layer, j, c, outputs)) for c in FACTORS]
-        reason = f"{_name(layer, j)} is a straight line: its weights in vanish while those out grow without bound"
+        reason = f"{_name(layer, j)} is a straight line: the weights into it vanish while those out grow without bound"
         yield from _judged(layer, j, "line", reason, falls)
 
 
