@@ -299,4 +299,13 @@ def _table(title: str, rows: list[dict[str, Any]], labels: list[str], notes: lis
 
     known = {name for row in rows for name in row}
     frame = pd.DataFrame(rows, index=labels, columns=[name for name in ORDER if name in known], dtype=float)
-    return Table(title, frame, tuple(dict.fromkeys(notes)))
+    return Table(title, frame, _gathered(notes))
+
+
+def _gathered(notes: list[str]) -> tuple[str, ...]:
+    """Notes, ``"term: text"`` or text alone; each text once with all the terms that it concerns."""
+    terms: dict[str, dict[str, None]] = {}
+    for note in notes:
+        term, colon, text = note.partition(": ")
+        terms.setdefault(colon + text if colon else note, {})[term if colon else ""] = None
+    return tuple(", ".join(names) + text for text, names in terms.items())

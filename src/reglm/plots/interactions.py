@@ -100,9 +100,10 @@ def _pairs(ax: Axes, table: pd.DataFrame, names: list[str], measure: str, cmap: 
         values[j, i] = value
     image = ax.imshow(values[1:, :-1], cmap=cmap, vmin=0.0)
     top = np.nanmax(values)
+    digits = int(np.clip(1 - np.floor(np.log10(top)), 1, 6)) if top > 0 else 1  # two of the largest
     for j, i in zip(*np.nonzero(np.isfinite(values)), strict=True):
         color = "white" if values[j, i] > 0.6 * top else INK
-        ax.text(i, j - 1, f"{values[j, i]:.2g}", ha="center", va="center", fontsize=9, color=color)
+        ax.text(i, j - 1, f"{values[j, i]:.{digits}f}", ha="center", va="center", fontsize=9, color=color)
     ax.set_xticks(np.arange(len(names) - 1), names[:-1], rotation=30, ha="right", rotation_mode="anchor")
     ax.set_yticks(np.arange(len(names) - 1), names[1:])
     for side in ax.spines.values():
