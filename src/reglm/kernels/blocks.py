@@ -5,7 +5,6 @@ The blocks are what large n costs. They are kept from one pass to the next where
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -26,27 +25,6 @@ COPIES = 3
 """Arrays of the size of a block that exist at once: the block, what its kernel is made from, what it is turned into."""
 SQUARES = 8
 """Matrices (m, m) that exist at once: kernel of the landmarks, its factor, the sums, their eigenvectors, workspace."""
-UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-         "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
-
-
-def bytes_of(memory: str | float) -> int:
-    """Return an amount of memory in bytes.
-
-    Parameters
-    ----------
-    memory : str or number
-        ``"4GB"``, ``"512 MiB"`` or bytes.
-
-    Raises
-    ------
-    ValueError
-        If it is neither, or not positive.
-    """
-    found = re.fullmatch(r"\s*([\d.]+(?:e\d+)?)\s*([a-zA-Z]*)\s*", str(memory))
-    if found is None or found[2] not in UNITS or float(found[1]) <= 0:
-        raise ValueError(f"memory_limit={memory!r} must be a number of bytes or a text such as '4GB' or '512MiB'.")
-    return int(float(found[1]) * UNITS[found[2]])
 
 
 def rows_within(memory: int, n: int, m: int, itemsize: int) -> tuple[int, bool]:

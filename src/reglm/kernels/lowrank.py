@@ -164,6 +164,11 @@ class LowRank:
         """Free coefficients of the unpenalised part."""
         return len(self.rows.kept)
 
+    @property
+    def kept(self) -> Array:
+        """Columns of X in the fit, (q,)."""
+        return self.rows.kept
+
     @cached_property
     def total(self) -> Array:
         """Sum of squares of the responses about the unpenalised part, (k,)."""
@@ -194,20 +199,35 @@ class LowRank:
         """Return the minimum of the objective over lambda, ``y'(K + lambda)^-1 y`` beside X, (L, k)."""
         return np.maximum(self.total - self.inverse(lam).T @ self.t**2, 0.0) / lam[:, None]
 
-    def scaled_variance(self, X: Array, Phi: Array, lam: float) -> Array:
-        """Variance of the fitted value at new rows (n0,), for responses of variance 1 and the prior's bias in it.
+    def unit_variance(self, lam: Array, Phi: Array, X: Array) -> Array:
+        """Variance of fitted values at new rows from features Phi (n0, r) and X (n0, p), at error variance 1, (n0, L).
 
-        Parameters
-        ----------
-        X : ndarray (n0, p)
-            Unpenalised part.
-        Phi : ndarray (n0, r)
-            Features.
-        lam : float
+        The leverage of a training row is this times its weight.
         """
-        g = linalg.solve_triangular(self.rows.T, X[:, self.rows.kept].T, trans="T").T if self.q else X[:, :0]
+        g = linalg.solve_triangular(self.rows.T, X[:, self.rows.kept].T, trans="T").T
         P = Phi @ self.V - g @ self.C
-        return (g**2).sum(axis=1) + P**2 @ self.inverse(np.array([lam]))[:, 0]
+        return (g**2).sum(axis=1, keepdims=True) + P**2 @ self.inverse(lam)
+
+    def variance(self, lam: Array, cross: Array, X: Array, diagonal: Array) -> Array:
+        """Variance of the error of predicted means at scale 1, (n0, L).
+
+        What the landmarks do not explain of the kernel is added to what the fit is uncertain about: the projected
+        process (Quinonero-Candela & Rasmussen 2005). Arguments are those of `reglm.kernels.posterior.variance`, `cross`
+        being (n0, r).
+        """
+        Phi = linalg.solve_triangular(self.R, cross.T, trans="T").T
+        rest = np.maximum(diagonal - (Phi**2).sum(axis=1), 0.0)
+        return rest[:, None] + lam * self.unit_variance(lam, Phi, X)
+
+    def schur(self, lam: Array) -> Array:
+        """``(Q'(K~ + lambda)^-1 Q)^-1``, (L, q, q): the covariance of T b, up to the scale."""
+        shrunk = (self.C[None] * self.inverse(lam).T[:, None, :]) @ self.C.T
+        return lam[:, None, None] * (np.eye(self.q) + shrunk)
+
+    def linear_covariance(self, lam: Array) -> Array:
+        """Covariance of the kept coefficients of X at scale 1, (L, q, q)."""
+        half = linalg.solve_triangular(self.rows.T, np.eye(self.q))
+        return half @ self.schur(lam) @ half.T
 
 
 def decompose(gram: Gram, X: Array, Z: Array, rows: Rows, *, memory: int, dtype: str = "float64") -> LowRank:

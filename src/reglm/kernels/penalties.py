@@ -18,8 +18,6 @@ ALONE = 1e-10
 """A row whose leverage is this close to 1 cannot be left out."""
 SPAN = (1e-10, 1e1)
 """Ends of the grid of penalties, as shares of the largest eigenvalue."""
-FINER = 17
-"""Penalties of the second pass of leave-one-out, between the neighbours of the best."""
 CHUNK = 512
 """Rows whose leave-one-out residuals are found at once."""
 TINY = np.finfo(float).tiny
@@ -75,11 +73,20 @@ def ml(model: LowRank, lam: Array) -> Array:
     return -log_likelihood(model, lam, restricted=False)
 
 
-def log_likelihood(model: LowRank, lam: Array, *, restricted: bool) -> Array:
-    """Log-likelihood of ``y ~ N(Xb, s (K + lambda W^-1))`` at the best scale s, (L, k)."""
+def log_likelihood(model: LowRank, lam: Array, *, restricted: bool, scale: Array | float | None = None) -> Array:
+    """Log-likelihood of ``y ~ N(Xb, s (K + lambda W^-1))``, (L, k), at the best scale s by default."""
     degrees = model.rows.nobs - model.q if restricted else model.rows.nobs
-    scale = np.maximum(model.quadratic(lam), TINY) / degrees
-    return -0.5 * (degrees * (np.log(2 * np.pi * scale) + 1) + log_determinant(model, lam, restricted)[:, None])
+    quadratic = np.maximum(model.quadratic(lam), TINY)
+    s = quadratic / degrees if scale is None else scale
+    return -0.5 * (degrees * np.log(2 * np.pi * s) + log_determinant(model, lam, restricted)[:, None] + quadratic / s)
+
+
+def scale(model: LowRank, lam: Array, kind: str) -> Array:
+    """Estimate s, (k,), so that the error variance is ``lambda s``; see `reglm.kernels.criteria.scale`."""
+    lam = np.broadcast_to(lam, len(model.total))
+    if kind == "residual":
+        return np.diagonal(model.rss(lam)) / (model.rows.nobs - model.edf(lam)) / lam
+    return np.diagonal(model.quadratic(lam)) / (model.rows.nobs - model.q * (kind == "reml"))
 
 
 def log_determinant(model: LowRank, lam: Array, restricted: bool) -> Array:
@@ -90,8 +97,7 @@ def log_determinant(model: LowRank, lam: Array, restricted: bool) -> Array:
     if restricted:
         found = found + 2 * np.log(np.abs(np.diag(rows.T))).sum()
     elif model.q:
-        shrunk = (model.C[None] * model.inverse(lam).T[:, None, :]) @ model.C.T
-        found = found + np.linalg.slogdet(lam[:, None, None] * (np.eye(model.q) + shrunk))[1]
+        found = found + np.linalg.slogdet(model.schur(lam))[1]
     return found if rows.copies else found - np.log(rows.weights).sum()
 
 
@@ -104,7 +110,7 @@ def grid(model: LowRank, points: int = 50) -> Array:
     return np.geomspace(SPAN[0] * top, SPAN[1] * top, points)
 
 
-def best(model: LowRank, name: str, lam: Array, *, refine: bool = True, each: bool = False) -> tuple[Array, Array]:
+def best(model: LowRank, name: str, lam: Array, *, refine: bool = True, each: bool = False) -> Array:
     """Penalty that minimises a criterion.
 
     Parameters
@@ -115,36 +121,37 @@ def best(model: LowRank, name: str, lam: Array, *, refine: bool = True, each: bo
     lam : ndarray (L,)
         Grid, ascending.
     refine : bool
-        Search between the neighbours of the best point too: leave-one-out on a finer grid, in one more pass, the
-        others by Brent's method.
+        Search between the neighbours of the best point too: by Brent's method, for leave-one-out, of which each value
+        takes a pass over the rows, at the vertex of the parabola through the three points.
     each : bool
         One penalty a target; otherwise one for the sum over targets.
 
     Returns
     -------
-    penalty : ndarray (k,) or (1,)
-    losses : ndarray (L, k) or (L, 1)
-        The criterion on the grid.
+    ndarray (k,) or (1,)
     """
     losses = CRITERIA[name](model, lam)
     losses = losses if each else losses.sum(axis=1, keepdims=True)
-    first = np.nanargmin(losses, axis=0)
-    if not refine or len(lam) == 1:
-        return lam[first], losses
-    low, high = lam[np.maximum(first - 1, 0)], lam[np.minimum(first + 1, len(lam) - 1)]
-    if name == "loo":
-        return _finer(model, low, high, each), losses
-    ends = zip(low, high, lam[first], losses.min(axis=0), strict=True)
-    found = [_between(model, name, j if each else slice(None), *end) for j, end in enumerate(ends)]
-    return np.array(found), losses
+    found = []
+    for j, column in enumerate(losses.T):
+        first = int(np.nanargmin(column))
+        inside = 0 < first < len(lam) - 1
+        if refine and inside and name == "loo":
+            found.append(_vertex(lam[first - 1 : first + 2], column[first - 1 : first + 2]))
+        elif refine and len(lam) > 1 and name != "loo":
+            ends = lam[max(first - 1, 0)], lam[min(first + 1, len(lam) - 1)]
+            found.append(_between(model, name, j if each else slice(None), *ends, lam[first], column[first]))
+        else:
+            found.append(lam[first])
+    return np.array(found)
 
 
-def _finer(model: LowRank, low: Array, high: Array, each: bool) -> Array:
-    """Best penalties of leave-one-out on one finer grid for all targets together."""
-    points = np.unique(np.geomspace(low, high, FINER))
-    losses = loo(model, points)
-    losses = losses if each else losses.sum(axis=1, keepdims=True)
-    return points[np.nanargmin(losses, axis=0)]
+def _vertex(lam: Array, losses: Array) -> float:
+    """Where the parabola through three points, in the logarithm of lambda, is lowest; the middle one if it is flat."""
+    curve = np.polynomial.Polynomial.fit(np.log(lam), losses, 2)
+    slope = curve.deriv()
+    x = slope.roots() if curve.convert().coef[-1] > 0 else np.log(lam[1:2])
+    return float(np.exp(np.clip(x[0], np.log(lam[0]), np.log(lam[2]))))
 
 
 def _between(
