@@ -151,3 +151,15 @@ def test_decomposition_takes_the_deviance_of_the_model(ols, glm, claims):
     assert rate.score == pytest.approx(total)
     array = plots.decomposition(ols.predict(X), y=REAL)
     assert array.score == pytest.approx(np.mean((REAL - ols.predict(X)) ** 2))
+
+
+def test_two_classes_show_the_second_on_new_and_on_training_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 2))
+    y = np.where(rng.random(120) < 1 / (1 + np.exp(-1 - X[:, 0])), "yes", "no")
+    model = RecursiveGLMClassifier().fit(X, y)
+    for output, share in ((None, np.mean(y == "yes")), (1, np.mean(y == "yes")), (0, np.mean(y == "no"))):
+        fitted, given = (plots.calibration_table(model, *rows, bins=1, output=output) for rows in ((), (X, y)))
+        assert fitted["observed"].item() == pytest.approx(share)
+        assert fitted["fitted"].item() == pytest.approx(given["fitted"].item())
+    assert plots.calibration(model).get_xlabel() == "fitted mean of P(yes)"

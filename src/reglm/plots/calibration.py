@@ -22,7 +22,7 @@ def calibration(
     exposure: Any = None,
     sample_weight: Any = None,
     level: float = 0.95,
-    output: int = 0,
+    output: int | None = None,
     ax: Axes | None = None,
     name: str | None = None,
     color: str | None = None,
@@ -44,8 +44,8 @@ def calibration(
     sample_weight : array-like (n,), optional
     level : float
         Level of the intervals.
-    output : int
-        Response or class.
+    output : int, optional
+        Response or class; by default the first response, the second of two classes.
     ax, name, color
         See `training_curve`.
 
@@ -79,7 +79,7 @@ def calibration(
 
 def calibration_table(
     model: Any, X: Any = None, y: Any = None, *, bins: int = 10, exposure: Any = None,
-    sample_weight: Any = None, level: float = 0.95, output: int = 0,
+    sample_weight: Any = None, level: float = 0.95, output: int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Numbers of `calibration`: fitted and observed means, interval ends, rows and weight of each group.
 

@@ -26,7 +26,7 @@ def partial_effect(
     exposure: Any = None,
     points: int = 40,
     max_rows: int = 2000,
-    output: int = 0,
+    output: int | None = None,
     histogram: bool = True,
     ax: Axes | None = None,
     name: str | None = None,
@@ -48,8 +48,8 @@ def partial_effect(
         Values on the grid.
     max_rows : int
         Rows averaged over, evenly spread over X.
-    output : int
-        Response or class.
+    output : int, optional
+        Response or class; by default the first response, the second of two classes.
     histogram : bool
         Show the distribution of the input (of the exposure, if given) along the bottom.
     ax, name, color
@@ -80,7 +80,7 @@ def partial_effect(
 
 def effect_table(
     model: Any, X: Any, column: str | int, *, exposure: Any = None, points: int = 40, max_rows: int = 2000,
-    output: int = 0,
+    output: int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Numbers of `partial_effect`.
 

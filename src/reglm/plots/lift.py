@@ -22,7 +22,7 @@ def lorenz(
     *,
     exposure: Any = None,
     sample_weight: Any = None,
-    output: int = 0,
+    output: int | None = None,
     ax: Axes | None = None,
     name: str | None = None,
     color: str | None = None,
@@ -71,7 +71,7 @@ def gini(
     *,
     exposure: Any = None,
     sample_weight: Any = None,
-    output: int = 0,
+    output: int | None = None,
 ) -> float:
     """Gini index of the order of the fitted means, twice the area between diagonal and curve of `lorenz`.
 
@@ -107,7 +107,7 @@ def lift(
     exposure: Any = None,
     sample_weight: Any = None,
     level: float = 0.95,
-    output: int = 0,
+    output: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw observed and fitted means by deciles of the fitted mean, over the overall observed mean.
@@ -150,7 +150,7 @@ def double_lift(
     bins: int = 10,
     exposure: Any = None,
     sample_weight: Any = None,
-    output: int = 0,
+    output: int | None = None,
     names: tuple[str, str] = ("first model", "second model"),
     ax: Axes | None = None,
 ) -> Axes:

@@ -23,7 +23,7 @@ STRIP = 0.12
 
 def decomposition(
     model: Any, X: Any = None, y: Any = None, *, family: str | Family | None = None, exposure: Any = None,
-    sample_weight: Any = None, output: int = 0,
+    sample_weight: Any = None, output: int | None = None,
 ) -> Murphy:  # fmt: skip
     """Miscalibration, discrimination and uncertainty of a model: the parts of its mean deviance.
 
@@ -66,7 +66,7 @@ def reliability(
     level: float = 0.95,
     resamples: int = 100,
     seed: int = 0,
-    output: int = 0,
+    output: int | None = None,
     ax: Axes | None = None,
     name: str | None = None,
     color: str | None = None,
@@ -146,7 +146,7 @@ def murphy(
     *,
     exposure: Any = None,
     sample_weight: Any = None,
-    output: int = 0,
+    output: int | None = None,
     ax: Axes | None = None,
     name: str | None = None,
     color: str | None = None,

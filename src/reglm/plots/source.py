@@ -67,10 +67,18 @@ def classifies(model: Any) -> bool:
     return not isinstance(model, np.ndarray | Fit | Results) and is_classifier(model)
 
 
-def rows(model: Any, X: Any, y: Any, exposure: Any, sample_weight: Any, output: int) -> Rows:
+def resolved(model: Any, output: int | None) -> int:
+    """Which response or class: if nothing is said the first response, and the second of two classes."""
+    return int(classifies(model) and len(model.classes_) == 2) if output is None else output
+
+
+def rows(model: Any, X: Any, y: Any, exposure: Any, sample_weight: Any, output: int | None) -> Rows:
     """Observed and fitted means of new rows, or of the training rows if there are no new ones."""
+    output = resolved(model, output)
     if X is None and not isinstance(model, np.ndarray):
-        return training_rows(record(model), output)
+        two = classifies(model) and len(model.classes_) == 2
+        found = training_rows(record(model), 0 if two else output)
+        return Rows(1.0 - found[0], 1.0 - found[1], found[2]) if two and output == 0 else found
     if y is None:
         raise ValueError("y=None: pass the responses of the rows of X, or neither for the training rows.")
     fitted = means(model, X, exposure, output)
@@ -96,8 +104,9 @@ def training_rows(fit: Fit, output: int) -> Rows:
     return Rows(observed[:, output], fitted[:, output], data.weights[:, 0] * size[:, output])
 
 
-def means(model: Any, X: Any, exposure: Any = None, output: int = 0) -> Array:
+def means(model: Any, X: Any, exposure: Any = None, output: int | None = None) -> Array:
     """Fitted means (n,) of one response, or probabilities of one class; `predict` gets exposure arrays."""
+    output = resolved(model, output)
     if isinstance(model, np.ndarray):
         return model if model.ndim == 1 else model[:, output]
     given = {} if exposure is None or isinstance(exposure, str) else {"exposure": exposure}
@@ -115,8 +124,9 @@ def exposures(X: Any, exposure: Any) -> Array | None:
     return np.asarray(X[exposure] if isinstance(exposure, str) else exposure, dtype=float)
 
 
-def response_name(model: Any, output: int = 0) -> str:
+def response_name(model: Any, output: int | None = None) -> str:
     """Name of the response, "y" if it has none."""
+    output = resolved(model, output)
     if isinstance(model, np.ndarray):
         return "y"
     if classifies(model):
