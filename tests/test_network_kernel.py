@@ -18,19 +18,24 @@ X[3], X[5], X[6] = X[7], 0.0, -X[8]  # equal, constant and opposite rows
 Y = rng.normal(size=(9, 4))
 
 
+# Series end where the rest is below 1e-12 of the largest expectation, which depends on the pairs of a tile.
+SERIES = {"tanh": 1e-10, "gelu": 1e-10}
+
+
 def kernel(activation, kind="ntk", depth=2, **options):
     return NetworkKernel(depth, activation, kind, weight_variance=1.7, bias_variance=0.2, **options)
 
 
 @pytest.mark.parametrize(("activation", "kind", "depth"), CASES)
 def test_laws(activation, kind, depth):
+    tolerance = SERIES.get(activation, 1e-12)
     k = kernel(activation, kind, depth)
     K = k(X)
     np.testing.assert_array_equal(K, K.T)
-    np.testing.assert_allclose(k.diag(X), np.diag(K), rtol=1e-14)
-    np.testing.assert_allclose(k(X, X), K, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(k(np.vstack([X, Y]))[:20, 20:], k(X, Y), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(K[3], K[7], rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(k.diag(X), np.diag(K), rtol=tolerance)
+    np.testing.assert_allclose(k(X, X), K, rtol=tolerance, atol=1e-14)
+    np.testing.assert_allclose(k(np.vstack([X, Y]))[:20, 20:], k(X, Y), rtol=tolerance, atol=1e-14)
+    np.testing.assert_allclose(K[3], K[7], rtol=tolerance, atol=1e-14)
     assert np.linalg.eigvalsh(K)[0] > -1e-12 * K.max()
 
 
@@ -46,7 +51,7 @@ def test_recursion_written_out(activation, kind, depth):
         S = w * np.array([[own[0], value], [value, own[1]]]) + b
         T = S[0, 1] + T * w * slope
     expected = S[0, 1] if kind == "nngp" else T
-    assert kernel(activation, kind, depth)(Y)[0, 1] == pytest.approx(expected, rel=1e-12)
+    assert kernel(activation, kind, depth)(Y)[0, 1] == pytest.approx(expected, rel=SERIES.get(activation, 1e-12))
 
 
 @pytest.mark.parametrize(("activation", "kind", "depth"), [*CASES, ("exp", "ntk", 1)])
@@ -75,7 +80,8 @@ def test_blocks_do_not_show(monkeypatch):
     rows = rng.normal(size=(61, 3))
     k = kernel("relu")
     whole, between, gradient = k(rows), k(rows, rows[:7]), k(rows, eval_gradient=True)[1]
-    monkeypatch.setattr("reglm.kernels.architecture.BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr("reglm.kernels.architecture.HEIGHT", 4)
+    monkeypatch.setattr("reglm.kernels.architecture.WIDTH", 10)
     np.testing.assert_allclose(k(rows), whole, rtol=1e-13)
     np.testing.assert_allclose(k(rows, rows[:7]), between, rtol=1e-13)
     np.testing.assert_allclose(k(rows, eval_gradient=True)[1], gradient, rtol=1e-10)

@@ -6,9 +6,8 @@ covariances S_l (Lee et al. 2018) and ``T_{l+1} = S_{l+1} + T_l s_w^2 E f'(u) f'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,10 @@ from reglm.kernels.activations import DualActivation, Rows
 from reglm.parameters import Array
 from reglm.threads import map_rows
 
-BLOCK_ELEMENTS = 1 << 15
-"""Pairs that go through all layers together: their few arrays stay in cache."""
+HEIGHT, WIDTH = 64, 256
+"""Tiles of pairs that go through all layers together: their few arrays stay in cache."""
+SHARED = 1 << 16
+"""Pairs below which a share of the work is not worth a thread."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +93,21 @@ class Architecture:
         Z = X if Y is None else Y
         K = np.empty((len(X), len(Z)), dtype=np.result_type(float, self.weight_variance, self.bias_variance))
 
-        def fill(start: int, stop: int, columns: int) -> None:
-            block = self.recursion(
-                X[start:stop] @ Z[:columns].T / X.shape[1],
-                [tuple(part[..., start:stop, :] for part in layer) for layer in left],
-                [tuple(part[..., :columns] for part in layer) for layer in right],
+        def fill(rows: slice, columns: slice) -> None:
+            K[rows, columns] = self.recursion(
+                X[rows] @ Z[columns].T / X.shape[1],
+                [tuple(part[..., rows, :] for part in layer) for layer in left],
+                [tuple(part[..., columns] for part in layer) for layer in right],
             )
-            K[start:stop, :columns] = block
-            if Y is None:  # rounding may differ between the two halves of the square on the diagonal
-                K[start:stop, start:columns] = np.tril(block[:, start:]) + np.tril(block[:, start:], -1).T
-                K[:start, start:stop] = block[:, :start].T
+            if Y is None and columns.stop <= rows.start:
+                K[columns, rows] = K[rows, columns].T
 
         if Y is None:
             _lower_half(fill, len(X))
             np.fill_diagonal(K, self.recursion(_squares(X), rows, rows))
+            _symmetrise_squares(K)
         else:
-            _all_rows(fill, len(X), len(Z))
+            _all_tiles(fill, len(X), len(Z))
         return K
 
 
@@ -115,32 +115,43 @@ def _squares(X: Array) -> Array:
     return np.einsum("ij,ij->i", X, X) / X.shape[1]
 
 
-def _all_rows(fill: Callable[[int, int, int], None], n: int, columns: int) -> None:
-    """Call ``fill(start, stop, columns)`` for all of n rows, a few at a time, on all threads."""
-    height = max(1, BLOCK_ELEMENTS // max(1, columns))
+def _symmetrise_squares(K: Array) -> None:
+    """Copy one half of the squares along the diagonal to the other: rounding may differ between them."""
+    for rows in _slices(0, len(K), HEIGHT):
+        square = K[rows, rows]
+        K[rows, rows] = np.tril(square) + np.tril(square, -1).T
+
+
+def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    return (slice(low, min(low + step, stop)) for low in range(start, stop, step))
+
+
+def _all_tiles(fill: Callable[[slice, slice], None], n: int, columns: int) -> None:
+    """Call ``fill(rows, columns)`` for all tiles of an (n, columns) matrix, on all threads."""
 
     def part(start: int, stop: int) -> None:
-        for low in range(start, stop, height):
-            fill(low, min(low + height, stop), columns)
+        for rows in _slices(start, stop, HEIGHT):
+            for tile in _slices(0, columns, WIDTH):
+                fill(rows, tile)
 
-    _run(part, n, height)
+    _run(part, n, max(1, SHARED // max(1, columns)))
 
 
-def _lower_half(fill: Callable[[int, int, int], None], n: int) -> None:
-    """The same for pairs with column <= row; rows from both ends together, so that threads have equal shares."""
-    height = max(1, BLOCK_ELEMENTS // max(1, n))
-    half = (n + 1) // 2
+def _lower_half(fill: Callable[[slice, slice], None], n: int) -> None:
+    """The same for tiles below the diagonal and squares on it; rows from both ends, so that threads have equal work."""
+    strips = list(_slices(0, n, HEIGHT))
+    half = (len(strips) + 1) // 2
 
     def part(start: int, stop: int) -> None:
-        for low in range(start, stop, height):
-            high = min(low + height, stop)
-            fill(low, high, high)
-            if n - low > half:
-                fill(max(half, n - high), n - low, n - low)
+        for number in sorted({*range(start, stop), *range(len(strips) - stop, len(strips) - start)}):
+            rows = strips[number]
+            fill(rows, rows)
+            for tile in _slices(0, rows.start, WIDTH):
+                fill(rows, tile)
 
-    _run(part, half, height)
+    _run(part, half, max(1, SHARED // (2 * HEIGHT * max(1, n))))
 
 
-def _run(part: Callable[[int, int], Any], n: int, height: int) -> None:
-    for _ in map_rows(part, n, 4 * height):
+def _run(part: Callable[[int, int], None], n: int, smallest: int) -> None:
+    for _ in map_rows(part, n, smallest):
         pass

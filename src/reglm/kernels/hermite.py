@@ -23,8 +23,8 @@ from reglm.parameters import Array
 
 DEGREE = 256
 """Largest degree of the series."""
-TOLERANCE = 1e-11
-"""Terms are left out while the error bound is below this part of the largest expectation."""
+TOLERANCE = 1e-12
+"""Terms are left out while the bound on their sum is below this part of the largest expectation."""
 WARN = 1e-6
 """Relative error bound beyond which the user is told."""
 EDGES = np.concatenate([[0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5], np.arange(1.0, 13.6, 0.5)])
@@ -112,10 +112,14 @@ class HermiteDual:
         return float(tails[0].max()), float(tails[1].max())
 
     def rows(self, q: Array) -> tuple[Array, ...]:
-        """Reciprocal standard deviations (n,), coefficients of f and of f' (degree + 1, n); warns of a large error."""
+        """Reciprocal standard deviations (n,), then (degree + 1, n): coefficients and relative tails of f, and of f'.
+
+        Warns of a large error.
+        """
         a, b, tails = coefficients(self.link, q)
         scale = np.maximum(tails[:, 0].max(axis=1) + np.max([a[0].real ** 2, b[0].real ** 2], axis=1), 1e-300)
-        relative = tails.max(axis=2) / scale[:, None]
+        tails /= scale[:, None, None]
+        relative = tails.max(axis=2)
         if relative[:, -1].max() > WARN:
             warnings.warn(
                 f"activation={self.link.name!r}: expectations by a Hermite series of degree {DEGREE} have errors of up "
@@ -124,19 +128,23 @@ class HermiteDual:
                 UserWarning,
                 stacklevel=2,
             )
-        degree = int(np.argmax((relative < TOLERANCE).all(axis=0))) or DEGREE
-        return SLACK * reciprocal(root(q)), a[: degree + 1], b[: degree + 1]
+        return SLACK * reciprocal(root(q)), a, tails[0], b, tails[1]
 
     def pairs(self, left: tuple[Array, ...], c: Array, right: tuple[Array, ...]) -> tuple[Array, Array]:
         """``sum_k a_k a_k' r^k`` and ``sum_k b_k b_k' r^k``, by Horner's rule."""
         r = clip(c * left[0] * right[0])
-        return _series(left[1], r, right[1]), _series(left[2], r, right[2])
+        return _series(r, left[1:3], right[1:3]), _series(r, left[3:], right[3:])
 
 
-def _series(left: Array, r: Array, right: Array) -> Array:
-    degree = min(len(left), len(right)) - 1
-    total = left[degree] * right[degree] + 0 * r
+def _series(r: Array, left: tuple[Array, ...], right: tuple[Array, ...]) -> Array:
+    """``sum_k a_k a_k' r^k`` to the degree these pairs need: the rest is at most ``r^(k+1) sqrt(t_k t_k')``."""
+    (a, tail), (b, other) = left, right
+    largest = float(np.abs(r.real).max(initial=0.0))
+    rest = np.sqrt(tail.reshape(len(a), -1).max(axis=1) * other.reshape(len(b), -1).max(axis=1))
+    small = rest * largest ** np.arange(1, len(a) + 1) < TOLERANCE
+    degree = int(np.argmax(small)) if small.any() else len(a) - 1
+    total = a[degree] * b[degree] + 0 * r
     for k in range(degree - 1, -1, -1):
         total *= r
-        total += left[k] * right[k]
+        total += a[k] * b[k]
     return total
