@@ -36,7 +36,7 @@ CASES = {
     "gaussian": ("gaussian", 500), "poisson": ("poisson", 500), "bernoulli": ("bernoulli", 5_000),
     "bernoulli 500": ("bernoulli", 500),
 }  # fmt: skip
-BOOTSTRAPPED, N_BOOT = 20, 199
+BOOTSTRAPPED, N_BOOT = 40, 199
 """Replications that are bootstrapped as well, and refits of each."""
 SIZES, SMALL = 1_000, 500
 """Replications in which tests are run, and those of the case in which most fits are refused."""
@@ -104,9 +104,6 @@ def intervals(case: str, r: int) -> dict[str, float]:
         if family != "bernoulli":
             within = results.prediction_interval(POINTS)
             found["response"] = share(np.asarray(within.lower), np.asarray(within.upper), new)
-        if r < BOOTSTRAPPED and family != "bernoulli":
-            draws = results.bootstrap(N_BOOT, random_state=r).get_prediction(POINTS).summary_frame()
-            found["bootstrap mean"] = share(draws["mean_ci_lower"], draws["mean_ci_upper"], truth)
     if family != "bernoulli" and r % 4 == 0:
         held = results.conformal(seed=r).predict(POINTS)
         found["conformal response"] = share(np.asarray(held.lower), np.asarray(held.upper), new)
@@ -115,6 +112,20 @@ def intervals(case: str, r: int) -> dict[str, float]:
     if not penalised.refusal:
         found["penalised mean"] = means_covered(penalised, truth)
     return found
+
+
+def bootstraps(case: str, r: int) -> dict[str, float]:
+    """Coverage of the means by bootstrap intervals, in the replication `intervals` has under this number."""
+    family, n = CASES[case]
+    rng = np.random.default_rng([list(CASES).index(case), r])
+    X = rng.normal(size=(n, 3))
+    results = model(family, r).fit(X, draw(family, X, W, rng)).inference()
+    draws = results.bootstrap(N_BOOT, random_state=r).get_prediction(POINTS).summary_frame()
+    truth = mean(family, linear_predictor(family, POINTS, W))
+    return {
+        "mean": share(draws["mean_ci_lower"], draws["mean_ci_upper"], truth),
+        "delta": means_covered(results, truth),
+    }
 
 
 def sizes(case: str, r: int) -> dict[str, float]:
@@ -138,7 +149,7 @@ def one(kind: str, case: str, r: int) -> dict[str, Any]:
     """Run one replication on one thread."""
     from threadpoolctl import threadpool_limits
 
-    run = {"intervals": intervals, "sizes": sizes}[kind]
+    run = {"intervals": intervals, "sizes": sizes, "bootstraps": bootstraps}[kind]
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -155,6 +166,9 @@ def replicate(path: Path, replications: int, cases: list[str], jobs: int) -> Non
     done = {(d["kind"], d["case"], d["r"]) for d in read(path)}
     wanted = [("intervals", case, r) for r in range(replications) for case in cases if r < SMALL or "500" not in case]
     wanted += [("sizes", case, r) for r in range(min(SIZES, replications)) for case in cases if case != "bernoulli 500"]
+    wanted += [
+        ("bootstraps", case, r) for r in range(BOOTSTRAPPED) for case in ("gaussian", "poisson") if case in cases
+    ]
     tasks = [task for task in wanted if task not in done]
     start = time.perf_counter()
     with path.open("a") as out:
@@ -192,7 +206,9 @@ def main() -> None:
     parser.add_argument("--replications", type=int, default=2_000)
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--scratch", type=Path, default=RESULTS / "interval_coverage.jsonl", help="replications, one a line")
+    parser.add_argument(
+        "--scratch", type=Path, default=RESULTS / "interval_coverage.jsonl", help="replications, one a line"
+    )
     options = parser.parse_args()
     options.scratch.parent.mkdir(exist_ok=True)
     replicate(options.scratch, options.replications, options.cases, options.jobs)
