@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose
 from scipy import sparse, stats
 from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import laplacian_kernel, rbf_kernel
 from sklearn.model_selection import cross_val_score
@@ -43,6 +44,30 @@ def test_without_intercept_it_is_kernel_ridge():
     theirs = KernelRidge(alpha=0.3, kernel="laplacian", gamma=0.2).fit(X, y)
     assert_allclose(ours.predict(X[:7] + 0.1), theirs.predict(X[:7] + 0.1), rtol=1e-9)
     assert_allclose(ours.dual_coef_, theirs.dual_coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", ["linear", DotProduct(0.0, "fixed")])
+def test_primal_is_ridge_regression(kernel):
+    X, y = data()
+    for response in (y, np.column_stack([y, X[:, 2]])):
+        theirs = Ridge(alpha=0.7).fit(X, response)
+        ours = KernelDualRegressor(kernel, alpha=0.7).fit(X, response)
+        assert_allclose(ours.primal(), theirs.coef_, rtol=1e-10, atol=1e-12)
+        assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9, atol=1e-10)
+    with pytest.raises(ValueError, match="is not an inner product"):
+        KernelDualRegressor().fit(X, y).primal()
+
+
+def test_a_constant_in_the_kernel_is_the_intercept_s():
+    X, y = data()
+    for alpha in ("loo", "reml"):
+        plain = KernelDualRegressor(RBF(1.5), alpha=alpha).fit(X, y)
+        lifted = KernelDualRegressor(RBF(1.5) + ConstantKernel(1e6), alpha=alpha).fit(X, y)
+        assert_allclose(lifted.alpha_, plain.alpha_, rtol=1e-3)
+        assert_allclose(lifted.predict(X), plain.predict(X), atol=1e-4)
+        assert_allclose(lifted.predict(X, return_std=True)[1], plain.predict(X, return_std=True)[1], rtol=1e-3)
+    swamped = KernelDualRegressor(RBF(1.5) + ConstantKernel(1e14)).fit(X, y)
+    assert swamped.path_.index[0] > 1  # smaller penalties would be smaller than the rounding errors
 
 
 def test_gaussian_process_at_the_estimates():

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.gaussian_process.kernels import DotProduct
 from sklearn.utils.validation import check_is_fitted
 
+from reglm.estimators import nystroem
 from reglm.estimators.inputs import check_weights, response_matrix, response_names
 from reglm.estimators.kernel_options import KernelOptions
 from reglm.estimators.kernel_predictions import KernelPredictions
 from reglm.estimators.kernel_rows import KernelDesign, Rows
-from reglm.kernels import budget, criteria
+from reglm.kernels import budget, criteria, penalties
 from reglm.kernels.duals import Dual, decompose
 from reglm.kernels.grams import checked_gram, resolve
 from reglm.kernels.tuning import tune
@@ -74,12 +76,27 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         Column of X that holds the offset; it is then not an input.
     handle_unknown : {"error", "reference"}
         What a level that was not seen in `fit` does in `predict`.
+    approximation : {None, "nystroem"}
+        For many rows: f is a combination of kernels at landmarks (Williams & Seeger 2001), see
+        `reglm.kernels.lowrank`. The penalty is then chosen for the model on the landmarks.
+    n_landmarks : int
+    landmarks : {"uniform", "leverage", "kmeans"}
+        Rows drawn uniformly or by approximate leverage (Rudi et al. 2018), or centres of clusters.
+    solver : {"auto", "direct", "cg"}
+        With landmarks: one decomposition for every penalty, or preconditioned conjugate gradients at a given alpha
+        (Rudi et al. 2017), which "auto" takes from 4,000 landmarks on. The second estimates `edf_` from a sample of
+        rows and has no standard errors.
+    tol, max_iter : float and int
+        Of the conjugate gradients: relative residual, iterations.
+    dtype : {"float64", "float32"}
+        Of the kernel between rows and landmarks.
     memory_limit : float or str, optional
-        Bytes, or "4GB": more rows than fit are refused. The machine's memory by default.
+        Bytes, or "4GB": more rows than fit are refused; with landmarks the kernel is made in blocks that fit. The
+        machine's memory by default.
     random_state : int, Generator, RandomState or None
-        Draws the starts of the search.
+        Draws the starts of the search, and the landmarks.
     verbose : int
-        1 prints a line for each start.
+        1 prints a line for each start, and shows the progress of conjugate gradients.
 
     Attributes
     ----------
@@ -95,6 +112,11 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     log_marginal_likelihood_ : float
         At these estimates; b is integrated out under a flat prior, as in REML.
     loo_residuals_, leverage_ : ndarray (n,) or (n, targets)
+        Not with landmarks.
+    landmarks_ : ndarray (m, p)
+        With landmarks, to which `dual_coef_` then belongs: those that do not depend on the others.
+    n_iter_ : int
+        Of conjugate gradients; 1 for a decomposition.
     support_ : ndarray of int
         Rows of positive weight.
     kernel_ : reglm.kernels.grams.GramSource
@@ -102,6 +124,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     restarts_ : list of dict
         Of the search for the kernel's parameters.
     dual_ : reglm.kernels.duals.Dual
+        With landmarks a `reglm.kernels.lowrank.LowRank` or a `reglm.kernels.falkon.Solution`.
     n_features_in_, feature_names_in_
 
     Examples
@@ -136,13 +159,15 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
             If an argument is out of range, the kernel is not positive semidefinite, or n rows do not fit into memory.
         """
         self.family_ = self._check_options()
+        nystroem.check(self)
         self._design = KernelDesign.fit(
             X, linear=self.linear, intercept=self.fit_intercept, precomputed=self._is_precomputed, offset=self.offset,
             handle_unknown=self.handle_unknown, estimator=self,
         )  # fmt: skip
         rows = self._design.read(X, self)
         n = rows.X.shape[0]
-        budget.check(n, self.memory_limit)
+        if self.approximation is None:
+            budget.check(n, self.memory_limit)
         response = response_matrix(y, n)
         self._is_vector = len(getattr(y, "shape", (n,))) == 1 and response.shape[1] == 1
         self._names = response_names(y, None)
@@ -150,6 +175,9 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         target = response - self._shift(rows, offset, response.shape[1])
         weights = check_weights(sample_weight, n, "float64")[:, 0]
         self.support_ = np.flatnonzero(weights)
+        if self.approximation is not None:
+            nystroem.fit(self, rows, target, weights)
+            return self
         self._solve(rows, target, weights)
         self._describe(rows, target)
         return self
@@ -187,7 +215,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     def _grid(self) -> Array:
         """Penalties to look at, ascending."""
         if isinstance(self.alphas, (int, np.integer)):
-            return criteria.grid(self.dual_, int(self.alphas))
+            return self._rules.grid(self.dual_, int(self.alphas))
         return np.unique(np.asarray(self.alphas, dtype=float))
 
     def _penalty(self) -> Array:
@@ -195,10 +223,10 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         d = self.dual_.d
         if isinstance(self.alpha, str):
             refine = isinstance(self.alphas, (int, np.integer))
-            found = criteria.best(self.dual_, self.alpha, self._grid(), refine=refine, each=self.alpha_per_target)
+            found = self._rules.best(self.dual_, self.alpha, self._grid(), refine=refine, each=self.alpha_per_target)
         else:
             found = np.array([float(self.alpha)])
-            if self.alpha == 0 and d[0] <= SINGULAR * len(d) * d[-1]:
+            if self.alpha == 0 and d[0] <= max(SINGULAR * len(d) * d[-1], self.dual_.rounding):
                 raise ValueError(
                     "alpha=0 interpolates, which a singular kernel does not allow for (its eigenvalues go from "
                     f"{d[0]:.3g} to {d[-1]:.3g}; duplicate rows and smooth kernels make it so): use alpha > 0 or "
@@ -211,15 +239,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         dual, lam, inside = self.dual_, self._lam, self.support_
         kind = self.alpha if self.alpha in ("reml", "ml") else "residual"
         self._scale = criteria.scale(dual, lam, str(kind))
-        self.alpha_ = float(lam[0]) if not self.alpha_per_target else self._shaped(lam)
-        self.edf_ = float(dual.edf(lam)[0]) if not self.alpha_per_target else self._shaped(dual.edf(lam))
-        self.dispersion_ = self._shaped(lam * self._scale)
-        self.dual_coef_ = self._shaped(dual.coefficients(lam))
-        b = np.zeros((rows.linear.shape[1], len(lam)))
-        b[dual.kept] = dual.linear(lam)
-        first = int(self.fit_intercept)
-        self.intercept_ = self._shaped(b[0] if first else np.zeros(len(lam)))
-        self.coef_ = self._shaped(b[first:]) if self._is_vector else b[first:].T
+        self._publish(dual.coefficients(lam), dual.linear(lam), dual.kept, dual.edf(self._penalties), rows)
         self.log_marginal_likelihood_ = float(np.sum([
             criteria.log_likelihood(dual, lam[[j]], restricted=True, scale=self._scale)[0, j] for j in range(len(lam))
         ]))  # fmt: skip
@@ -230,6 +250,24 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
             residuals[outside] = target[outside] - self._mean(_taken(rows, outside))
         self.leverage_ = self._shaped(leverage) if self.alpha_per_target else leverage[:, 0]
         self.loo_residuals_ = self._shaped(residuals)
+
+    def _publish(self, beta: Array, b: Array, kept: Array, edf: Array, rows: Rows) -> None:
+        """Set the attributes that every kind of fit has, from its coefficients (m, k) and (q, k)."""
+        lam, first = self._lam, int(self.fit_intercept)
+        self._beta, self._b, self._kept, self.n_iter_ = beta, b, kept, 1
+        self.alpha_ = float(lam[0]) if not self.alpha_per_target else self._shaped(lam)
+        self.edf_ = float(edf[0]) if not self.alpha_per_target else self._shaped(edf)
+        self.dispersion_ = self._shaped(lam * self._scale)
+        self.dual_coef_ = self._shaped(beta)
+        every = np.zeros((rows.linear.shape[1], len(lam)))
+        every[kept] = b
+        self.intercept_ = self._shaped(every[0] if first else np.zeros(len(lam)))
+        self.coef_ = self._shaped(every[first:]) if self._is_vector else every[first:].T
+
+    @property
+    def _rules(self) -> Any:
+        """What chooses penalties of this kind of fit."""
+        return criteria if self.approximation is None else penalties
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
@@ -243,14 +281,34 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         import pandas as pd
 
         check_is_fitted(self)
+        nystroem.check_decomposed(self)
         lam = self._grid()
-        found = {name: criterion(self.dual_, lam) for name, criterion in criteria.CRITERIA.items()}
+        found = {name: criterion(self.dual_, lam) for name, criterion in self._rules.CRITERIA.items()}
         if self.alpha_per_target and not self._is_vector:
             columns: dict[Any, Array] = {(name, j): v[:, j] for name, v in found.items() for j in range(v.shape[1])}
         else:
             columns = {name: values.sum(axis=1) for name, values in found.items()}
             columns["edf"] = self.dual_.edf(lam)
         return pd.DataFrame(columns, index=pd.Index(lam, name="alpha"))
+
+    def primal(self) -> Array:
+        """Weights of the kernel's columns where it is an inner product: ``f(x) = x'w``, and ``||f||^2 = ||w||^2``.
+
+        Returns
+        -------
+        ndarray (p,) or (targets, p)
+
+        Raises
+        ------
+        ValueError
+            If the kernel is not "linear" or `DotProduct(0, "fixed")`.
+        """
+        check_is_fitted(self)
+        inner = getattr(self.kernel, "sigma_0", None) == 0.0 and type(self.kernel) is DotProduct
+        if not (inner or (isinstance(self.kernel, str) and self.kernel == "linear")):
+            raise ValueError(f"kernel={self.kernel!r} is not an inner product of X; primal needs kernel='linear'.")
+        found = self.dual_.coefficients(self._lam).T @ self._X
+        return found[0] if self._is_vector else found
 
     def summary(self, level: float = 0.95) -> Summary:
         """Table of the fit: unpenalised coefficients with standard errors, penalty, degrees of freedom, likelihood.
@@ -263,6 +321,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         from reglm.estimators.kernel_summary import summary
 
         check_is_fitted(self)
+        nystroem.check_decomposed(self)
         return summary(self, level)
 
     def __sklearn_tags__(self) -> Any:

@@ -89,9 +89,13 @@ def log_determinant(dual: Dual, lam: Array, restricted: bool) -> Array:
 
 
 def grid(dual: Dual, points: int = 50) -> Array:
-    """Penalties evenly spaced in logarithms, from interpolation to next to no kernel at all, (points,)."""
-    top = dual.d[-1] if dual.d[-1] > 0 else 1.0
-    return np.geomspace(SPAN[0] * top, SPAN[1] * top, points)
+    """Penalties evenly spaced in logarithms, from interpolation to next to no kernel at all, (points,).
+
+    None is so small that it drowns in the rounding errors of the eigenvalues.
+    """
+    least = 10 * dual.rounding
+    top = max(dual.d[-1], least) or 1.0
+    return np.geomspace(max(SPAN[0] * top, least), SPAN[1] * top, points)
 
 
 def best(dual: Dual, name: str, lam: Array, *, refine: bool = True, each: bool = False) -> Array:

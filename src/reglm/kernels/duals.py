@@ -59,6 +59,8 @@ class Dual:
     copies : bool
         Weights are numbers of repetitions: they count as observations, and leaving one out leaves out one copy.
         Otherwise they are precisions, and a row is left out whole.
+    rounding : float
+        Size of the errors of d: eigenvalues and penalties below it mean nothing.
     """
 
     d: Array
@@ -72,6 +74,7 @@ class Dual:
     weights: Array
     kept: Array
     copies: bool
+    rounding: float
 
     @property
     def q(self) -> int:
@@ -208,11 +211,12 @@ def decompose(K: Array, y: Array, X: Array | None = None, weights: Array | None 
     qr, tau = _householder(X[:, kept])
     M = _times(qr, tau, np.asfortranarray(K * root * root.T), "L", "T")
     M = _times(qr, tau, M, "R", "N")
-    d, U = _eigen(np.asfortranarray(M[q:, q:]))
+    rounding = n * np.finfo(float).eps * float(np.abs(np.diag(M)).max())
+    d, U = _eigen(np.asfortranarray(M[q:, q:]), rounding)
     G = _times(qr, tau, np.asfortranarray(np.vstack([np.zeros((q, n - q)), U])), "L", "N")
     Q = _times(qr, tau, np.eye(n, q, order="F"), "L", "N")
     A, C, scaled = (M[:q, :q] + M[:q, :q].T) / 2, M[:q, q:] @ U, root * y
-    return Dual(d, G, G.T @ scaled, Q, np.triu(qr[:q]), Q.T @ scaled, A, C, weights, kept, copies)
+    return Dual(d, G, G.T @ scaled, Q, np.triu(qr[:q]), Q.T @ scaled, A, C, weights, kept, copies, rounding)
 
 
 def independent(X: Array) -> Array:
@@ -241,10 +245,10 @@ def _times(qr: Array, tau: Array, M: Array, side: str, transposed: str) -> Array
     return product
 
 
-def _eigen(M: Array) -> tuple[Array, Array]:
-    """Eigenvalues, ascending, and eigenvectors of a positive semidefinite matrix."""
+def _eigen(M: Array, rounding: float) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors of a matrix that is positive semidefinite but for rounding."""
     d, U = linalg.eigh(M, overwrite_a=True, check_finite=False, driver="evd")
-    if d[0] < -NEGATIVE * max(abs(d[0]), d[-1]):
+    if d[0] < -max(NEGATIVE * max(abs(d[0]), d[-1]), rounding):
         raise ValueError(
             f"the kernel is not positive semidefinite: its smallest eigenvalue is {d[0]:.3g}, its largest {d[-1]:.3g}. "
             "Use a kernel that is, or add a multiple of the identity to a precomputed one."
