@@ -210,6 +210,17 @@ def test_no_row_is_left_to_the_kernel():
         decompose(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)))
 
 
+def test_weights_that_are_no_repetitions_are_told_so():
+    x, y, X, w = case()
+    small = w / w.sum()
+    with pytest.raises(ValueError, match=r"sum to 1, fewer observations than the 2 coefficients.*freq_weights=False"):
+        decompose(rbf_kernel(x), y, X, small)
+    dual = decompose(rbf_kernel(x), y, None, small)
+    with pytest.raises(ValueError, match=r"sum to 1, fewer observations than .* effective degrees of freedom"):
+        criteria.scale(dual, np.array([1e-4]), "residual")
+    assert np.all(criteria.scale(decompose(rbf_kernel(x), y, X, small, copies=False), LAM[:1], "residual") > 0)
+
+
 def test_intervals_and_densities_are_normal():
     centre, var = np.array([[0.0], [1.0]]), np.array([[1.0], [4.0]])
     low, high = posterior.interval(centre, var, 0.9)

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from reglm.kernels.duals import Dual
+from reglm.kernels.duals import FEW, Dual
 from reglm.parameters import Array
 
 TINY = np.finfo(float).tiny
@@ -152,10 +152,17 @@ def scale(dual: Dual, lam: Array, kind: str) -> Array:
         Penalty of each target, or of all.
     kind : {"residual", "reml", "ml"}
         ``lambda s`` is ``RSS / (N - edf)`` (Wahba 1983), or the scale is that of the (restricted) likelihood.
+
+    Raises
+    ------
+    ValueError
+        If weights that are repetitions sum to less than the effective degrees of freedom.
     """
     if kind == "residual":
         inverse = dual.inverse(lam)
         rest = inverse.sum(axis=0) + (dual.repeats / lam if dual.repeats else 0.0)
+        if np.any(rest <= 0):
+            raise ValueError(FEW.format(dual.nobs, f"{dual.edf(lam).max():.4g} effective degrees of freedom"))
         return ((dual.t * inverse) ** 2).sum(axis=0) / rest
     degrees = dual.nobs - dual.q if kind == "reml" else dual.nobs
     return (dual.t**2 * dual.inverse(lam)).sum(axis=0) / degrees

@@ -29,6 +29,10 @@ NEGATIVE = 1e-6
 """Eigenvalues above minus this share of the largest count as rounding, in single precision perhaps, and as zero."""
 ALIASED = 1e-10
 """A column of X whose part outside the others is a smaller share of it than this is left out."""
+FEW = (
+    "the weights sum to {:.4g}, fewer observations than {}: they count as repetitions. Rescale them, or say that "
+    "they are precisions, freq_weights=False."
+)
 BLOCK = 256
 """Rows taken at a time where squares of G are summed, so that they stay in the cache."""
 
@@ -208,6 +212,8 @@ def decompose(K: Array, y: Array, X: Array | None = None, weights: Array | None 
     q = len(kept)
     if q >= n:
         raise ValueError(f"n_samples={n} with an unpenalised part of {q} coefficients leaves nothing to the kernel.")
+    if copies and weights.sum() <= q:
+        raise ValueError(FEW.format(weights.sum(), f"the {q} coefficients of the unpenalised part need"))
     qr, tau = _householder(X[:, kept])
     M = _times(qr, tau, np.asfortranarray(K * root * root.T), "L", "T")
     M = _times(qr, tau, M, "R", "N")
