@@ -71,7 +71,7 @@ def test_several_outputs():
 
 
 def test_leave_one_out_of_the_last_layer(network):
-    residuals = network.dual().loo_residuals()[:, 0]
+    residuals = network.dual().regressor.loo_residuals_
     for i in (0, 17, 40):
         rest = np.arange(n) != i
         assert residuals[i] == pytest.approx(y[i] - primal(network, X[rest], y[rest], 0.5)(X[[i]])[0], abs=1e-9)
@@ -116,7 +116,7 @@ def test_tangent_kernel_by_finite_differences(network):
 
 def test_kernels_of_other_models_in_blocks(monkeypatch):
     labels = rng.integers(0, 3, n)
-    est = RecursiveGLMClassifier(hidden=(4, 3), activation="relu", alpha=0.1, random_state=0)
+    est = RecursiveGLMClassifier(hidden=(3, 2), activation="tanh", alpha=2.0, n_init=1, random_state=0)
     est.fit(sparse.csr_matrix(X), labels)
     whole = [est.tangent_kernel(sparse.csr_matrix(X), output=1), est.feature_kernel(sparse.csr_matrix(X))]
     monkeypatch.setattr("reglm.kernels.empirical.BLOCK_ELEMENTS", 100)

@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from reglm.estimators.inputs import contiguous
 from reglm.jacobian import jacobian
-from reglm.kernels.duals import Dual, decompose
 from reglm.kernels.empirical import feature_gram
 from reglm.layers import Dense
 from reglm.likelihood import Data, Likelihood
@@ -24,6 +23,7 @@ from reglm.record import Fit
 
 if TYPE_CHECKING:
     from reglm.estimators.base import BaseRecursiveGLM
+    from reglm.estimators.kernel_dual import KernelDualRegressor
 
 
 def rows_only(likelihood: Likelihood, X: Any) -> Data:
@@ -93,34 +93,14 @@ class NetworkDual:
     estimator : estimator
         The fitted network.
     linearisation : Linearisation
-    decomposition : reglm.kernels.duals.Dual
-        Leave-one-out residuals, leverage and effective degrees of freedom at every penalty.
-    rows : ndarray (n, p)
-        Coded training rows of positive weight.
-    alpha : float
-        Penalty lambda: that of the network.
+    regressor : KernelDualRegressor
+        Fitted to the columns of J, those of penalised parameters first, and to y less ``o(x)``. It has leave-one-out
+        residuals, leverage, effective degrees of freedom, likelihoods, and the path over other penalties.
     """
 
     estimator: BaseRecursiveGLM
     linearisation: Linearisation
-    decomposition: Dual
-    rows: Any
-    alpha: float
-
-    @property
-    def lam(self) -> Array:
-        """Alpha as `decomposition` wants it, (1,)."""
-        return np.array([self.alpha])
-
-    @property
-    def dual_coef(self) -> Array:
-        """Dual coefficients (n, K)."""
-        return self.decomposition.coefficients(self.lam)
-
-    @property
-    def linear_coef(self) -> Array:
-        """Unpenalised coefficients (q, K)."""
-        return self.decomposition.linear(self.lam)
+    regressor: KernelDualRegressor
 
     def kernel(self, X: Any, X2: Any = None) -> Array:
         """Kernel (n, m) of rows as the estimator takes them."""
@@ -131,22 +111,13 @@ class NetworkDual:
     def predict(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Predictions (n,) or (n, K): ``o(x) + k(x, X) a + x'b``."""
         coded, shift = self.estimator._rows(X, offset, exposure)
-        features, free = self.linearisation.columns(coded)
-        trained, _ = self.linearisation.columns(self.rows)
-        eta = self.linearisation.rest(coded, shift) + features @ (trained.T @ self.dual_coef)
-        eta += free[:, self.decomposition.kept] @ self.linear_coef
-        return eta[:, 0] if eta.shape[1] == 1 else eta
+        found = self.regressor.predict(np.hstack(self.linearisation.columns(coded)))
+        return found + self.linearisation.rest(coded, shift).reshape(found.shape)
 
     def primal(self) -> Array:
         """Parameters theta (P,) of the network whose predictions these are: ``J'a`` in place of the penalised ones."""
-        trained, _ = self.linearisation.columns(self.rows)
-        free = np.zeros((len(self.linearisation.free), self.dual_coef.shape[1]))
-        free[self.decomposition.kept] = self.linear_coef
-        return self.linearisation.with_values(trained.T @ self.dual_coef, free)
-
-    def loo_residuals(self) -> Array:
-        """Residuals (n, K) of each training row from the fit without it, features held fixed."""
-        return self.decomposition.loo_residuals(self.lam)
+        weights, free = (np.atleast_2d(b).T for b in (self.regressor.primal(), self.regressor.coef_))
+        return self.linearisation.with_values(weights, free)
 
 
 def coded_rows(estimator: BaseRecursiveGLM, X: Any) -> Any:
@@ -156,6 +127,8 @@ def coded_rows(estimator: BaseRecursiveGLM, X: Any) -> Any:
 
 def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: bool) -> NetworkDual:
     """See `Duality.dual`."""
+    from reglm.estimators.kernel_dual import KernelDualRegressor  # loads scikit-learn's kernels: not for every fit
+
     fit = estimator.fit_
     alpha = _penalty(estimator, alpha)
     data = fit.data
@@ -163,13 +136,17 @@ def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: b
         raise ValueError("dual() needs the training rows, which a loaded model does not have; fit it again.")
     if linearised and fit.likelihood.network.outputs() > 1:
         raise ValueError("dual(linearised=True) is for one output: hidden parameters are shared between outputs.")
-    data = data.rows(np.flatnonzero(data.weights[:, 0] > 0))
     linear = _linearisation(fit, alpha, linearised)
     penalised, free = linear.columns(data.X)
     target = data.y.astype(float) - linear.rest(data.X, data.offset)
+    first = penalised.shape[1]
+    regressor = KernelDualRegressor(
+        "linear", alpha=alpha, linear=list(range(first, first + free.shape[1])), fit_intercept=False,
+        freq_weights=fit.freq_weights,
+    )  # fmt: skip
     weights = data.weights[:, 0].astype(float)
-    found = decompose(penalised @ penalised.T, target, free, weights, copies=fit.freq_weights)
-    return NetworkDual(estimator, linear, found, data.X, alpha)
+    regressor.fit(np.hstack([penalised, free]), target[:, 0] if target.shape[1] == 1 else target, weights)
+    return NetworkDual(estimator, linear, regressor)
 
 
 def _penalty(estimator: BaseRecursiveGLM, alpha: float | None) -> float:
