@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from reglm.kernels.blocks import gaussian
+from reglm.kernels.blocks import Gaussian
 from reglm.kernels.falkon import solve
 from reglm.kernels.landmarks import KINDS, leverage_scores, select
 from reglm.kernels.lowrank import decompose, scaled_rows
@@ -22,7 +22,7 @@ def data(n=600, seed=0):
     return X, y, np.column_stack([np.ones(n), X[:, 1]]), rng.choice([0.5, 1.0, 2.0], size=n)
 
 
-GRAM = gaussian(0.5, np.zeros(3))
+GRAM = Gaussian(0.5, np.zeros(3))
 
 
 def both(kind, memory=GIGABYTE, dtype="float64", tol=1e-11, lam=0.3, **options):

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics.pairwise import laplacian_kernel, rbf_kernel
 
 from reglm.kernels import criteria, duals, penalties, posterior
-from reglm.kernels.blocks import Blocks, gaussian, rows_within
+from reglm.kernels.blocks import Blocks, Gaussian, rows_within
 from reglm.kernels.lowrank import decompose, factor, scaled_rows
 
 LAM = np.geomspace(1e-3, 1e2, 7)
@@ -52,7 +52,7 @@ def test_every_row_a_landmark_is_the_exact_dual(copies, linear):
 def test_a_smooth_kernel_with_repeated_landmarks():
     X, y, T, w = data()
     K = rbf_kernel(X, X, gamma=0.05)
-    smooth = gaussian(0.05, X.mean(0))
+    smooth = Gaussian(0.05, X.mean(0))
     np.testing.assert_allclose(smooth(X, X), K, atol=1e-13)
     ours = decompose(smooth, X, np.vstack([X, X[:10]]), scaled_rows(y, T, w), memory=GIGABYTE)
     exact = duals.decompose(K, y, T, w)
@@ -161,7 +161,7 @@ def test_memory_stays_below_the_limit():
     limit = 24_000_000
     rows = scaled_rows(y, T, w)
     tracemalloc.start()
-    ours = decompose(gaussian(0.3, X.mean(0)), X, X[:200], rows, memory=limit)
+    ours = decompose(Gaussian(0.3, X.mean(0)), X, X[:200], rows, memory=limit)
     penalties.best(ours, "loo", penalties.grid(ours, 20), refine=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

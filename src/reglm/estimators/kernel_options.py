@@ -36,6 +36,13 @@ class KernelOptions:
         freq_weights: bool = True,
         offset: str | int | None = None,
         handle_unknown: str = "error",
+        approximation: str | None = None,
+        n_landmarks: int = 1000,
+        landmarks: str = "uniform",
+        solver: str = "auto",
+        tol: float = 1e-6,
+        max_iter: int = 100,
+        dtype: str = "float64",
         memory_limit: float | str | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -55,6 +62,13 @@ class KernelOptions:
         self.freq_weights = freq_weights
         self.offset = offset
         self.handle_unknown = handle_unknown
+        self.approximation = approximation
+        self.n_landmarks = n_landmarks
+        self.landmarks = landmarks
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.dtype = dtype
         self.memory_limit = memory_limit
         self.random_state = random_state
         self.verbose = verbose

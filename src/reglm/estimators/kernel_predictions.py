@@ -9,11 +9,11 @@ from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
 from reglm import links
+from reglm.estimators import nystroem
 from reglm.estimators.inputs import check_weights, response_matrix, total_offset
 from reglm.estimators.kernel_options import squeezed
 from reglm.estimators.kernel_rows import KernelDesign, Rows
 from reglm.kernels import posterior
-from reglm.kernels.duals import Dual
 from reglm.kernels.grams import GramSource
 from reglm.parameters import Array
 
@@ -24,14 +24,18 @@ IDENTITY = links.get("identity")
 class KernelPredictions:
     """Predictions from a decomposition, penalties and scales."""
 
-    dual_: Dual
+    dual_: Any
     kernel_: GramSource
     support_: Array
     uses_offset_: bool
     alpha_per_target: bool
+    approximation: str | None
     _design: KernelDesign
     _X: Any
     _lam: Array
+    _beta: Array
+    _b: Array
+    _kept: Array
     _scale: Array
     _is_vector: bool
 
@@ -62,15 +66,14 @@ class KernelPredictions:
         rows, shift = self._new_rows(X, offset)
         if kind in ("linear", "kernel"):
             return self._shaped(self._part(rows, kind))
-        cross = self._cross(rows)
-        mean = posterior.mean(self.dual_, self._lam, cross, rows.linear) + shift
+        mean = self._mean(rows) + shift
         if kind == "quantile":
             if not 0.0 < level < 1.0:
                 raise ValueError(f"level={level!r} must be between 0 and 1.")
-            total = self._variance(rows, cross) + self._lam * self._scale
+            total = self._variance(rows) + self._lam * self._scale
             return self._shaped(mean + stats.norm.ppf(level) * np.sqrt(total))
         if return_std:
-            return self._shaped(mean), self._shaped(np.sqrt(self._variance(rows, cross)))
+            return self._shaped(mean), self._shaped(np.sqrt(self._variance(rows)))
         return self._shaped(mean)
 
     def intervals(
@@ -140,24 +143,28 @@ class KernelPredictions:
         return rows.X[:, self.support_] if self._X is None else self.kernel_.cross(rows.X, self._X)
 
     def _mean(self, rows: Rows) -> Array:
+        if self.approximation is not None:
+            return nystroem.mean(self, rows)
         return posterior.mean(self.dual_, self._lam, self._cross(rows), rows.linear)
 
     def _part(self, rows: Rows, kind: str) -> Array:
         if kind == "linear":
-            return rows.linear[:, self.dual_.kept] @ self.dual_.linear(self._lam)
+            return rows.linear[:, self._kept] @ self._b
+        if self.approximation is not None:
+            return nystroem.mean(self, rows, "kernel")
         return self._cross(rows) @ self.dual_.coefficients(self._lam)
 
-    def _variance(self, rows: Rows, cross: Array) -> Array:
+    def _variance(self, rows: Rows) -> Array:
         """Variance of the error of the mean, (n0, k)."""
+        if self.approximation is not None:
+            return nystroem.variance(self, rows)
         diagonal = self.kernel_.diagonal(rows.X)
-        return posterior.variance(self.dual_, self._penalties, cross, rows.linear, diagonal) * self._scale
+        return posterior.variance(self.dual_, self._penalties, self._cross(rows), rows.linear, diagonal) * self._scale
 
     def _predictive(self, X: Any, offset: Any, response: bool) -> tuple[Array, Array]:
         """Mean and variance of the mean or of a response of weight 1, each (n0, k)."""
         rows, shift = self._new_rows(X, offset)
-        cross = self._cross(rows)
-        mean = posterior.mean(self.dual_, self._lam, cross, rows.linear) + shift
-        return mean, self._variance(rows, cross) + response * self._lam * self._scale
+        return self._mean(rows) + shift, self._variance(rows) + response * self._lam * self._scale
 
     @property
     def _penalties(self) -> Array:

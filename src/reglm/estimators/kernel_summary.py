@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from reglm.inference.tables import Summary, number
-from reglm.kernels import criteria, posterior
+from reglm.kernels import posterior
 
 CHOSEN = {
     "loo": "exact leave-one-out", "gcv": "generalised cross-validation", "reml": "restricted likelihood",
@@ -30,7 +30,9 @@ def coefficients(model: Any, level: float) -> Any:
 
     dual, lam = model.dual_, model._lam
     b, names = dual.linear(lam), [model._design.names[j] for j in dual.kept]
-    errors = [np.sqrt(np.diag(posterior.linear_covariance(dual, lam[[j]])[0]) * s) for j, s in enumerate(model._scale)]
+    exact = model.approximation is None
+    covariances = posterior.linear_covariance(dual, lam) if exact else dual.linear_covariance(lam)
+    errors = [np.sqrt(np.diag(covariance) * s) for covariance, s in zip(covariances, model._scale, strict=True)]
     labels = [name if len(lam) == 1 else f"y{j}: {name}" for j in range(len(lam)) for name in names]
     b, se = b.T.ravel(), np.ravel(errors)
     z, half = b / se, stats.norm.ppf((1 + level) / 2)
@@ -44,12 +46,13 @@ def coefficients(model: Any, level: float) -> Any:
 
 def summary(model: Any, level: float) -> Summary:
     """Return the summary; see `KernelDualRegressor.summary`."""
-    dual, lam = model.dual_, model._lam
+    dual, lam, exact = model.dual_, model._lam, model.approximation is None
     how = CHOSEN.get(model.alpha, "given") if isinstance(model.alpha, str) else "given"
-    losses = {name: criteria.CRITERIA[name](dual, lam[:1])[0] for name in ("loo", "gcv")}
+    losses = {name: model._rules.CRITERIA[name](dual, lam[:1])[0] for name in ("loo", "gcv")}
     single = len(lam) == 1
     left = [
-        ("Dep. Variable", ", ".join(model._names)), ("Model", "kernel ridge, dual"), ("Kernel", _kernel(model)),
+        ("Dep. Variable", ", ".join(model._names)),
+        ("Model", "kernel ridge, dual" if exact else "kernel ridge, landmarks"), ("Kernel", _kernel(model)),
         ("Penalty", number(lam[0]) if not model.alpha_per_target or single else "one a target"), ("Chosen by", how),
     ]  # fmt: skip
     right = [

@@ -91,6 +91,10 @@ class Blocks:
                 self._kept[start] = block
             yield slice(start, start + len(block)), block
 
+    def forget(self) -> None:
+        """Let go of the blocks that were kept; the next pass makes them anew."""
+        self._kept.clear()
+
     def _made(self, start: int) -> Array:
         X = self.X[start : start + self.rows]
         block = np.empty((X.shape[0], self.Z.shape[0]), dtype=self.dtype)
@@ -102,8 +106,9 @@ class Blocks:
         return block
 
 
-def gaussian(gamma: float, centre: Array) -> Gram:
-    """Return the kernel ``exp(-gamma ||x - z||^2)`` as one matrix product and one exponential.
+@dataclass(frozen=True)
+class Gaussian:
+    """The kernel ``exp(-gamma ||x - z||^2)`` as one matrix product and one exponential.
 
     Parameters
     ----------
@@ -112,14 +117,16 @@ def gaussian(gamma: float, centre: Array) -> Gram:
         Subtracted from both arguments first: distances far from the origin lose digits.
     """
 
-    def gram(X: Array, Z: Array) -> Array:
-        X, Z = X - centre, Z - centre
+    gamma: float
+    centre: Array
+
+    def __call__(self, X: Array, Z: Array) -> Array:
+        """Kernel between the rows of two arrays, (n, m)."""
+        X, Z = X - self.centre, Z - self.centre
         left = np.hstack([X, (X**2).sum(axis=1, keepdims=True), np.ones((len(X), 1), dtype=X.dtype)])
         squares = (Z**2).sum(axis=1, keepdims=True)
         right = np.hstack([-2 * Z, np.ones((len(Z), 1), dtype=Z.dtype), squares])
         K = left @ right.T
         np.maximum(K, 0, out=K)
-        K *= K.dtype.type(-gamma)
+        K *= K.dtype.type(-self.gamma)
         return np.exp(K, out=K)
-
-    return gram

@@ -52,6 +52,5 @@ def check(n: int, limit: float | str | None, derivatives: int = 0) -> None:
         fit = int((most / (8.0 * (MATRICES + derivatives))) ** 0.5)
         raise ValueError(
             f"a kernel between {n} rows takes {needed / 1e9:.3g} GB, memory_limit allows {most / 1e9:.3g} GB, enough "
-            f"for {fit} rows. Raise memory_limit, or approximate the kernel by landmarks: sklearn.kernel_approximation."
-            "Nystroem in a pipeline with RecursiveGLMRegressor(alpha=...)."
+            f"for {fit} rows. Raise memory_limit, or approximate the kernel by landmarks: approximation='nystroem'."
         )

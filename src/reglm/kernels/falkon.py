@@ -40,6 +40,12 @@ class Solution(NamedTuple):
         Their coefficients.
     linear : ndarray (q, k)
         Coefficients of the kept columns of X.
+    R : ndarray (r, r)
+        Factor of the kernel between the landmarks.
+    edf : float
+        Effective degrees of freedom, as the rows of the preconditioner estimate them.
+    rss : ndarray (k,)
+        Weighted residual sums of squares.
     n_iter : int
     residuals : list of float
         Largest relative residual over the targets before each iteration and after the last.
@@ -49,6 +55,9 @@ class Solution(NamedTuple):
     landmarks: Array
     beta: Array
     linear: Array
+    R: Array
+    edf: float
+    rss: Array
     n_iter: int
     residuals: list[float]
     status: str
@@ -107,9 +116,9 @@ def solve(
             f"{len(residuals) - 1} iterations (tol={tol:g}); raise max_iter, alpha or tol, or choose solver='direct'.",
             ConvergenceWarning, stacklevel=2,
         )  # fmt: skip
-    beta = linalg.solve_triangular(found.R, c)
-    linear = linalg.solve_triangular(rows.T, rows.u - system.cross @ c)
-    return Solution(blocks.Z, beta, linear, len(residuals) - 1, residuals, status)
+    beta, linear = linalg.solve_triangular(found.R, c), linalg.solve_triangular(rows.T, rows.u - system.cross @ c)
+    n_iter = len(residuals) - 1
+    return Solution(blocks.Z, beta, linear, found.R, system.edf, system.rss(c), n_iter, residuals, status)
 
 
 _SAID = {
@@ -172,6 +181,20 @@ class System:
         for at, K in self.blocks:
             total += K.T @ (self.root[at] ** 2 * (K @ v))
         return linalg.solve_triangular(self.R, total, trans="T") - self.cross.T @ (self.cross @ c) + self.lam * c
+
+    @property
+    def edf(self) -> float:
+        """Effective degrees of freedom, with the preconditioner in the place of the matrix."""
+        half = linalg.solve_triangular(self.A, np.eye(len(self.A)))
+        return self.rows.Q.shape[1] + len(self.A) - self.lam * float((half**2).sum())
+
+    def rss(self, c: Array) -> Array:
+        """Weighted residual sums of squares (k,) at c (r, k), in one pass over the rows."""
+        v, u = linalg.solve_triangular(self.R, c).astype(self.blocks.dtype), self.cross @ c
+        found = np.zeros(c.shape[1])
+        for at, K in self.blocks:
+            found += ((self.rows.y[at] - self.root[at] * (K @ v) + self.rows.Q[at] @ u) ** 2).sum(axis=0)
+        return found
 
     def precondition(self, r: Array) -> Array:
         """Return the preconditioner's solution for r (r, k)."""

@@ -17,7 +17,7 @@ n rows of positive weight, m landmarks of which r are independent, q columns of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -78,12 +78,21 @@ def scaled_rows(y: Array, X: Array | None, weights: Array | None, *, copies: boo
         Positive.
     copies : bool
         See `Rows`.
+
+    Raises
+    ------
+    ValueError
+        If X leaves no row to the kernel.
     """
     weights = np.ones(len(y)) if weights is None else weights
     root = np.sqrt(weights)[:, None]
     X = np.empty((len(y), 0)) if X is None else root * X
     kept = independent(X)
     Q, T = linalg.qr(X[:, kept], mode="economic") if len(kept) else (X[:, kept], np.empty((0, 0)))
+    if len(kept) >= len(y):
+        raise ValueError(
+            f"n_samples={len(y)} with an unpenalised part of {len(kept)} coefficients leaves nothing to the kernel."
+        )
     scaled = root * y
     u = Q.T @ scaled
     return Rows(scaled - Q @ u, Q, T, u, kept, weights, copies)
@@ -165,6 +174,11 @@ class LowRank:
         return len(self.rows.kept)
 
     @property
+    def nobs(self) -> float:
+        """Observations."""
+        return self.rows.nobs
+
+    @property
     def kept(self) -> Array:
         """Columns of X in the fit, (q,)."""
         return self.rows.kept
@@ -193,11 +207,15 @@ class LowRank:
     def rss(self, lam: Array) -> Array:
         """Weighted residual sum of squares, (L, k)."""
         inverse = self.inverse(lam)
-        return np.maximum(self.total - (inverse + lam * inverse**2).T @ self.t**2, 0.0)
+        return self._difference((inverse + lam * inverse**2).T @ self.t**2)
 
     def quadratic(self, lam: Array) -> Array:
         """Return the minimum of the objective over lambda, ``y'(K + lambda)^-1 y`` beside X, (L, k)."""
-        return np.maximum(self.total - self.inverse(lam).T @ self.t**2, 0.0) / lam[:, None]
+        return self._difference(self.inverse(lam).T @ self.t**2) / lam[:, None]
+
+    def _difference(self, fitted: Array) -> Array:
+        """What is left of the sum of squares, (L, k), at least its rounding."""
+        return np.maximum(self.total - fitted, np.finfo(float).eps * self.total + np.finfo(float).tiny)
 
     def unit_variance(self, lam: Array, Phi: Array, X: Array) -> Array:
         """Variance of fitted values at new rows from features Phi (n0, r) and X (n0, p), at error variance 1, (n0, L).
@@ -252,17 +270,17 @@ def decompose(gram: Gram, X: Array, Z: Array, rows: Rows, *, memory: int, dtype:
     """
     found = factor(np.asarray(gram(Z, Z), dtype="float64"), dtype)
     height, keep = rows_within(memory, X.shape[0], Z.shape[0], np.dtype(dtype).itemsize)
-    (solve,) = get_blas_funcs(("trsm",), dtype=dtype)
-    R = np.asfortranarray(found.R.astype(dtype))
-
-    def features(K: Array) -> Array:
-        return solve(1.0, R, K.T, trans_a=1, overwrite_b=1).T
-
-    Z = Z[found.chosen]
-    blocks = Blocks(gram, X, Z, height, keep, features, dtype)
+    Z, R = Z[found.chosen], np.asfortranarray(found.R.astype(dtype))
+    blocks = Blocks(gram, X, Z, height, keep, partial(_features, R), dtype)
     G, S, b = _sums(blocks, rows)
     d, V = linalg.eigh(G - S.T @ S, overwrite_a=True, check_finite=False, driver="evd")
     return LowRank(Z, found.R, np.maximum(d, 0.0), V, V.T @ b, S @ V, rows, blocks)
+
+
+def _features(R: Array, K: Array) -> Array:
+    """``K R^-1`` in the place of K (rows, r), which has the type of R."""
+    (solve,) = get_blas_funcs(("trsm",), (R,))
+    return solve(1.0, R, K.T, trans_a=1, overwrite_b=1).T
 
 
 def _sums(blocks: Blocks, rows: Rows) -> tuple[Array, Array, Array]:

@@ -16,8 +16,8 @@ from reglm.parameters import Array
 
 ALONE = 1e-10
 """A row whose leverage is this close to 1 cannot be left out."""
-SPAN = (1e-10, 1e1)
-"""Ends of the grid of penalties, as shares of the largest eigenvalue."""
+SPAN = (1e-8, 1e1)
+"""Ends of the grid of penalties, as shares of the largest eigenvalue. Sums of squares do not resolve smaller ones."""
 CHUNK = 512
 """Rows whose leave-one-out residuals are found at once."""
 TINY = np.finfo(float).tiny
