@@ -143,36 +143,72 @@ def test_rows_that_do_not_fit():
         kernel("relu")(X, Y, eval_gradient=True)
 
 
-def tanh_moments(draws, depth, width):
-    """Products of outputs and tangent kernels of drawn networks of finite width, in the NTK parametrisation."""
-    x, w, b = Y[:4], 1.7, 0.2
-    products = []
+def tanh_kernels(draws, depth, width):
+    """Covariances of outputs given the last hidden layer, and tangent kernels, of drawn networks of finite width."""
+    draw, x, w, b = np.random.default_rng(1), Y[:4], 1.7, 0.2
+    found = []
     for _ in range(draws):
-        h, T = x, np.zeros((4, 4))
-        layers = [width] * depth + [1]
-        slopes = []
-        for units in layers:
-            scale = np.sqrt(w / h.shape[1])
-            W = rng.normal(size=(h.shape[1], units))
-            T_own = scale**2 * h @ h.T + b
-            slopes.append((scale * W, T_own))
-            a = scale * h @ W + np.sqrt(b) * rng.normal(size=units)
-            h = np.tanh(a)
-            slopes[-1] += (1 - h**2,)
-        delta = np.ones((4, 1))
-        for W, T_own, slope in reversed(slopes):
-            if delta.shape[1] != 1:
-                delta = delta * slope
-            T += T_own * (delta @ delta.T)
-            delta = delta @ W.T
-        products.append((np.outer(a, a), T))
-    return np.array(products)
+        h, slopes, weights, own = x, [], [], []
+        for units in [*[width] * depth, 1]:
+            W = np.sqrt(w / h.shape[1]) * draw.normal(size=(h.shape[1], units))
+            own.append(w / h.shape[1] * h @ h.T + b)
+            weights.append(W)
+            h = np.tanh(h @ W + np.sqrt(b) * draw.normal(size=units))
+            slopes.append(1 - h**2)
+        T, delta = own[-1], np.ones((4, 1))
+        for layer in range(depth - 1, -1, -1):
+            delta = slopes[layer] * (delta @ weights[layer + 1].T)
+            T = T + own[layer] * (delta @ delta.T)
+        found.append((own[-1], T))
+    return np.array(found)
 
 
-def test_random_networks():
-    """One hidden layer: unbiased at any width; largest z over the entries, Bonferroni."""
-    draws = tanh_moments(1500, 1, 64)
+@pytest.mark.parametrize(("depth", "width"), [(1, 64), (2, 256)])
+def test_random_networks(depth, width):
+    """Largest z over the entries, Bonferroni; the mean of one hidden layer is exact, of more O(1 / width) off."""
+    draws = tanh_kernels(400, depth, width)
     for j, kind in enumerate(("nngp", "ntk")):
-        expected = kernel("tanh", kind, 1)(Y[:4])
-        z = (draws[:, j].mean(axis=0) - expected) / (draws[:, j].std(axis=0) / np.sqrt(len(draws)))
-        assert np.abs(z).max() < norm.isf(1e-3 / 20)
+        expected = kernel("tanh", kind, depth)(Y[:4])
+        error = draws[:, j].std(axis=0) / np.sqrt(len(draws))
+        bias = 0.0 if depth == 1 else 3.0 / width * np.abs(expected)
+        gap = np.abs(draws[:, j].mean(axis=0) - expected)
+        assert np.all(gap < norm.isf(1e-3 / 20) * error + bias)
+
+
+def test_wide_networks_learn_what_their_tangent_kernel_regression_does():
+    """Gradient flow of the penalised fit ends in the dual with J J'; the gap shrinks with the width."""
+    rows, w, b, lam = Y, 1.7, 0.2, 0.5
+    y = np.sin(2 * rows[:, 0]) + rows[:, 1]
+    k = kernel("tanh", "ntk", 1)
+    limit = k(X, rows) @ np.linalg.solve(k(rows) + lam * np.eye(len(rows)), y)
+    gaps = []
+    for width in (64, 1024):
+        draw, total = np.random.default_rng(3), []
+        for _ in range(4):
+            start = [draw.normal(size=(5, width)), draw.normal(size=width + 1)]
+            total.append(np.sqrt(np.mean((trained(start, rows, y, X, w, b, lam) - limit) ** 2)))
+        gaps.append(np.mean(total))
+    assert gaps[1] < 0.5 * gaps[0]  # 16 times the width: a quarter, less what noise in four draws allows
+    assert gaps[1] < 0.2 * np.sqrt(np.mean(limit**2))
+
+
+def trained(start, rows, y, new, w, b, lam, steps=1000):
+    """Predictions less the initial function after gradient descent on ``|y - f|^2 + lam |theta - start|^2``."""
+    V, v = (part.copy() for part in start)
+    width = V.shape[1]
+    inputs = [np.column_stack([np.sqrt(w / 4) * r, np.sqrt(b) * np.ones(len(r))]) for r in (rows, new)]
+
+    def output(x, V, v):
+        h = np.tanh(x @ V)
+        return h, np.sqrt(w / width) * h @ v[:-1] + np.sqrt(b) * v[-1]
+
+    before = [output(x, *start)[1] for x in inputs]
+    rate = 0.01
+    for _ in range(steps):
+        h, f = output(inputs[0], V, v)
+        delta = f - before[0] - y
+        back = np.sqrt(w / width) * delta[:, None] * v[:-1] * (1 - h**2)
+        slope = np.append(np.sqrt(w / width) * h.T @ delta, np.sqrt(b) * delta.sum())
+        V = V - rate * (inputs[0].T @ back + lam * (V - start[0]))
+        v = v - rate * (slope + lam * (v - start[1]))
+    return output(inputs[1], V, v)[1] - before[1]

@@ -25,6 +25,8 @@ DEGREE = 256
 """Largest degree of the series."""
 TOLERANCE = 1e-12
 """Terms are left out while the bound on their sum is below this part of the largest expectation."""
+NOTHING = 1e-30
+"""Products of coefficients below this part of the largest are rounding errors of zeros."""
 WARN = 1e-6
 """Relative error bound beyond which the user is told."""
 EDGES = np.concatenate([[0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5], np.arange(1.0, 13.6, 0.5)])
@@ -143,8 +145,11 @@ def _series(r: Array, left: tuple[Array, ...], right: tuple[Array, ...]) -> Arra
     rest = np.sqrt(tail.reshape(len(a), -1).max(axis=1) * other.reshape(len(b), -1).max(axis=1))
     small = rest * largest ** np.arange(1, len(a) + 1) < TOLERANCE
     degree = int(np.argmax(small)) if small.any() else len(a) - 1
-    total = a[degree] * b[degree] + 0 * r
-    for k in range(degree - 1, -1, -1):
+    size = np.abs(a.real).reshape(len(a), -1).max(axis=1) * np.abs(b.real).reshape(len(b), -1).max(axis=1)
+    present = size > NOTHING * size.max(initial=0.0)  # odd and even functions have every second term
+    total, term = np.zeros_like(r), np.empty_like(r)
+    for k in range(degree, -1, -1):
         total *= r
-        total += a[k] * b[k]
+        if present[k]:
+            total += np.multiply(a[k], b[k], out=term)
     return total
