@@ -69,8 +69,7 @@ def parametric(
     draws, phi = draw_theta(theta, V, n_draws, rng), draw_dispersion(results, n_draws, rng)
     if family.name in CLASSES:
         return LabelSets(contains=_likely(fit, draws, rows, alpha), **region)
-    ends = [_mixture_ends(fit, draws, phi, rows, q) for q in (alpha / 2, 1 - alpha / 2)]
-    return interval(*ends, **region)
+    return interval(*_mixture_ends(fit, draws, phi, rows, (alpha / 2, 1 - alpha / 2)), **region)
 
 
 def check_distribution(fit: Fit) -> None:
@@ -108,8 +107,8 @@ def _likely(fit: Fit, draws: Array, rows: Data, alpha: float) -> Array:
     return contains
 
 
-def _mixture_ends(fit: Fit, draws: Array, phi: Array, rows: Data, q: float) -> Array:
-    """Quantile (n, K) of the predictive distribution."""
+def _mixture_ends(fit: Fit, draws: Array, phi: Array, rows: Data, levels: tuple[float, float]) -> list[Array]:
+    """Two quantiles (n, K) of the predictive distribution."""
     likelihood = fit.likelihood
     slices = {spec.name: likelihood.layout.slices[spec.name] for spec in likelihood.shape_specs}
     shape = {name: draws[:, part].reshape(-1, 1, 1) for name, part in slices.items()}
@@ -118,9 +117,10 @@ def _mixture_ends(fit: Fit, draws: Array, phi: Array, rows: Data, q: float) -> A
     for location in drawn(likelihood, draws, rows, "location"):
         part = slice(start, start + location.shape[1])
         scale = phi[:, None, None] / rows.weights[part]
-        found.append(mixture_quantile(likelihood.family.distribution(location, scale, size[part], **shape), q))
+        mixture = likelihood.family.distribution(location, scale, size[part], **shape)
+        found.append([mixture_quantile(mixture, q) for q in levels])
         start = part.stop
-    return np.concatenate(found)
+    return [np.concatenate(ends) for ends in zip(*found, strict=True)]
 
 
 def mixture_quantile(distribution: Any, q: float) -> Array:
