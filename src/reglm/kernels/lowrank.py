@@ -27,6 +27,7 @@ from scipy.linalg import get_blas_funcs, lapack
 from reglm.kernels.blocks import Blocks, Gram, rows_within
 from reglm.kernels.duals import independent
 from reglm.parameters import Array
+from reglm.threads import one_thread
 
 DEPENDENT = {"float64": 1e-14, "float32": 1e-6}
 """A landmark whose part outside the others is less than this (of the largest diagonal entry) is left out."""
@@ -125,7 +126,8 @@ def factor(K: Array, dtype: str = "float64") -> Factor:
         If K is zero or not positive semidefinite.
     """
     tolerance = DEPENDENT[dtype] * float(np.max(np.diagonal(K), initial=0.0))
-    C, pivots, rank, info = lapack.dpstrf(K, tol=tolerance, lower=0)
+    with one_thread(len(K)):
+        C, pivots, rank, info = lapack.dpstrf(K, tol=tolerance, lower=0)
     order = pivots - 1
     R = np.triu(C)[:rank]
     features = np.empty((len(K), rank))
@@ -273,7 +275,8 @@ def decompose(gram: Gram, X: Array, Z: Array, rows: Rows, *, memory: int, dtype:
     Z, R = Z[found.chosen], np.asfortranarray(found.R.astype(dtype))
     blocks = Blocks(gram, X, Z, height, keep, partial(_features, R), dtype)
     G, S, b = _sums(blocks, rows)
-    d, V = linalg.eigh(G - S.T @ S, overwrite_a=True, check_finite=False, driver="evd")
+    with one_thread(len(G)):
+        d, V = linalg.eigh(G - S.T @ S, overwrite_a=True, check_finite=False, driver="evd")
     return LowRank(Z, found.R, np.maximum(d, 0.0), V, V.T @ b, S @ V, rows, blocks)
 
 
