@@ -32,7 +32,7 @@ ACTIVATIONS = {
     "tanh": (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
     "sin+cos": (lambda a: np.sin(a) + np.cos(a), lambda a: np.cos(a) - np.sin(a)),
 }
-POINTS, NEW, PENALTY, WIDTHS, REPEATS = 100, 50, 0.1, (128, 256, 512, 1024, 2048, 4096), 10
+POINTS, NEW, PENALTY, WIDTHS, REPEATS = 100, 50, 1.0, (128, 256, 512, 1024, 2048, 4096), 10
 
 
 class Layer(NamedTuple):
@@ -97,7 +97,7 @@ def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, 
     """Predictions for `new`, less the initial function, after gradient descent on the penalised squared error.
 
     The step is 1 over the largest eigenvalue of ``J J' + lambda`` at the start, with Nesterov's momentum for its
-    condition number; iterations go on until the gradient has fallen by 1e-9.
+    condition number; iterations go on until the gradient has fallen by 1e-7.
     """
     f, slope = ACTIVATIONS[activation]
     start = [Layer(layer.W.copy(), layer.b.copy()) for layer in layers]
@@ -124,7 +124,7 @@ def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, 
             Layer(*(p + momentum * (p - q) for p, q in zip(a, b, strict=True))) for a, b in zip(then, now, strict=True)
         ]
         now = then
-        if size < 1e-9 * first:
+        if size < 1e-7 * first:
             break
     return forward(now, new, f)[1][-1][:, 0] - before_new
 
