@@ -149,3 +149,9 @@ def test_degrees_of_freedom_do_not_depend_on_the_units_of_an_input(alpha):
     wide = X.assign(a=40.0 + 12.0 * X["a"], b=3.0 + 0.01 * X["b"])
     found = RecursiveGLMRegressor((2,), family="poisson", alpha=alpha, random_state=0).fit(wide, COUNTS).inference()
     assert [found.drop_input_test(name, n_init=1).df for name in wide] == [2, 2, 2]
+
+
+def test_inputs_of_a_penalised_linear_model_have_their_degrees_of_freedom():
+    found = fitted(COUNTS, family="poisson", alpha=2.0).drop_input_test("c")
+    assert found.df == 1
+    assert "penalised" in found.notes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,8 +149,8 @@ def without_columns(fit: Fit, columns: tuple[int, ...], *, n_init: int = 3, seed
         raise ValueError("dropping an input needs a refit, for which a model loaded from a file has no rows.")
     data = fit.data._replace(X=_zeroed(fit.data.X, columns))
     smaller = fit.refit(data, start=fit.theta, n_init=1 if fit.is_linear else n_init, seed=seed)
-    full = rank(fit) if fit.is_linear else _design_rank(fit)
-    df = full - (rank(smaller) if fit.is_linear else _design_rank(smaller))
+    counted = _data_rank if fit.is_linear else _design_rank
+    df = counted(fit) - counted(smaller)
     if df < 1:
         raise ValueError("the input has no parameters of its own: other inputs determine it, or its units are dead.")
     return Pair(fit, smaller, df, observed_numbers(fit) - rank(fit))
@@ -165,6 +166,11 @@ def _zeroed(X: Any, columns: tuple[int, ...]) -> Any:
     scaled = X.multiply(keep).tocsr()
     scaled.eliminate_zeros()
     return scaled
+
+
+def _data_rank(fit: Fit) -> int:
+    """Rank of a linear predictor by the data alone: a penalty determines also what they do not."""
+    return rank(replace(fit, penalty=np.zeros_like(fit.penalty)))
 
 
 def _design_rank(fit: Fit) -> int:
