@@ -88,13 +88,32 @@ def test_aliased_columns_and_rows_without_weight_change_nothing():
 def test_zero_inflation_is_that_of_statsmodels():
     for y in (COUNTS, CLUMPED):
         peer = sm.Poisson(y, DESIGN).fit(disp=0, tol=1e-12)
-        found = fitted(y).zero_inflation_test()
+        found = fitted(y).zero_inflation_test("broek")
         assert found.statistic == pytest.approx(peer_broek(peer).statistic, rel=1e-6)
         assert found.statistic**2 == pytest.approx(peer_jh(peer).statistic, rel=1e-6)
     no_constant = RecursiveGLMRegressor(family="poisson", output_bias=False).fit(X, COUNTS)
     peer = sm.Poisson(COUNTS, X).fit(disp=0, tol=1e-12)
-    found = no_constant.inference().zero_inflation_test()
+    found = no_constant.inference().zero_inflation_test("broek")
     assert found.statistic**2 == pytest.approx(peer_jh(peer).statistic, rel=1e-6)
+
+
+def test_number_of_zeros_allows_for_estimated_means():
+    mu = sm.GLM(COUNTS, DESIGN, sm.families.Poisson()).fit(tol=1e-15, maxiter=30).fittedvalues
+    p = np.exp(-mu)
+    c = DESIGN.T @ (p * mu)  # covariance of the number of zeros with the score, up to its sign
+    variance = (p * (1 - p)).sum() - c @ np.linalg.solve(DESIGN.T @ (mu[:, None] * DESIGN), c)
+    expected = ((COUNTS == 0).sum() - p.sum()) / np.sqrt(variance)
+    assert fitted(COUNTS).zero_inflation_test().statistic == pytest.approx(expected, rel=1e-8)
+    assert fitted(CLUMPED).zero_inflation_test().statistic > 5
+    with pytest.raises(ValueError, match="'count' or 'broek'"):
+        fitted(COUNTS).zero_inflation_test("score")
+
+
+def test_number_of_zeros_has_its_size():
+    rng = np.random.default_rng(6)
+    found = [fitted(rng.poisson(np.exp(1.5 * ETA))).zero_inflation_test().statistic for _ in range(100)]
+    assert abs(np.mean(found)) < 0.35
+    assert 0.8 < np.std(found) < 1.2
 
 
 def test_zero_inflation_has_its_size_with_estimated_shape_and_hidden_units():

@@ -113,9 +113,15 @@ class Diagnostics(Estimates):
         """
         return dispersion_test(self.fit, method, self.df_resid)
 
-    def zero_inflation_test(self) -> TestOutcome:
-        """Score test of more zeros than a model of counts allows (van den Broek 1995)."""
-        return zero_inflation_test(self.fit)
+    def zero_inflation_test(self, method: str = "count") -> TestOutcome:
+        """Test whether a model of counts allows for as many zeros as there are.
+
+        Parameters
+        ----------
+        method : {"count", "broek"}
+            The number of zeros against its expectation (He et al. 2019), or van den Broek's score test (1995).
+        """
+        return zero_inflation_test(self.fit, method)
 
     def link_test(self, method: str = "score") -> TestOutcome:
         """Test the link by adding the square of the linear predictor (Pregibon 1980).

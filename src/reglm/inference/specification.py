@@ -35,18 +35,29 @@ SMALLEST_LOG_ZERO = -300.0
 # -- zeros ------------------------------------------------------------------------------------------------
 
 
-def zero_inflation_test(fit: Fit) -> TestOutcome:
-    """Score test of a share of additional zeros (van den Broek 1995), positive if there are too many zeros.
+def zero_inflation_test(fit: Fit, method: str = "count") -> TestOutcome:
+    """Test the number of zeros, positive if there are too many.
 
-    With p the probability of a zero the score is ``sum (1[y = 0] - p) / p``. Its variance allows for estimated
-    parameters: its covariance with their score is that score at y = 0, so that the test serves every network
-    and family of counts.
+    Parameters
+    ----------
+    fit : Fit
+    method : {"count", "broek"}
+        With p the probability of a zero in a row: "count" compares the number of zeros with the sum of p (He, Zhang,
+        Ye & Tang 2019); "broek" is the score test of a share of additional zeros, ``sum (1[y = 0] - p) / p`` (van den
+        Broek 1995), which rows with large means dominate, so that it has little power where means vary widely.
+
+    Notes
+    -----
+    The variance allows for estimated parameters: the covariance with their score is p times that score at y = 0, so
+    that the test serves every network and family of counts.
 
     Raises
     ------
     ValueError
-        Unless the family is Poisson or negative binomial.
+        Unless the family is Poisson or negative binomial, or for another method.
     """
+    if method not in ("count", "broek"):
+        raise ValueError(f"method={method!r} is not known; choose 'count' or 'broek'.")
     rows = training_rows(fit).counted()
     exact, likelihood = rows.fit, rows.fit.likelihood
     if likelihood.family.name not in COUNTS:
@@ -54,19 +65,21 @@ def zero_inflation_test(fit: Fit) -> TestOutcome:
     nothing = np.zeros_like(rows.data.y)
     log_zero = likelihood.response.log_density(nothing, rows.eta, 1.0, rows.precision, rows.shape)
     p = np.exp(np.maximum(log_zero, SMALLEST_LOG_ZERO))
-    repeats = rows.repeats
-    score = float((repeats * ((rows.data.y == 0) - p) / p).sum())
+    repeats, part = rows.repeats, p if method == "count" else np.ones_like(p)
+    score = float((repeats * part * ((rows.data.y == 0) - p) / p).sum())
     kept = free(rows)
     plain = not likelihood.shape_specs and has_information(likelihood.family)
     F = FACTORS["expected" if plain else "observed"](exact, rows.data, kept)
     if F is None:
         raise ValueError("the zero-inflation test needs parameters that are identified; the information is singular.")
-    cross = -likelihood.value_grad(exact.theta, rows.data._replace(y=nothing))[1][kept]
-    variance = float((repeats * (1 - p) / p).sum() - ((F.T @ cross) ** 2).sum())
+    at_zero = rows.data._replace(y=nothing, weights=rows.data.weights * part)
+    cross = -likelihood.value_grad(exact.theta, at_zero)[1][kept]
+    variance = float((repeats * part**2 * (1 - p) / p).sum() - ((F.T @ cross) ** 2).sum())
     z = score / np.sqrt(variance)
     zeros, expected = float((repeats * (rows.data.y == 0)).sum()), float((repeats * p).sum())
     note = f"{zeros:g} zeros where the model expects {expected:.1f}."
-    return TestOutcome("Zero inflation (van den Broek)", float(z), np.nan, two_sided(z), "normal", (note,))
+    name = "Number of zeros" if method == "count" else "Zero inflation (van den Broek)"
+    return TestOutcome(name, float(z), np.nan, two_sided(z), "normal", (note,))
 
 
 # -- link -------------------------------------------------------------------------------------------------
