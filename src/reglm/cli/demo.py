@@ -70,7 +70,8 @@ def _run(args: argparse.Namespace, console: Any) -> None:
     for summary in summaries.values():
         console.print(summary.as_text(), "\n", markup=False, soft_wrap=True)
     with console.status("Five-fold cross-validation ..."):
-        table = reglm.compare(candidates, X, y, family="poisson", cv=households(X))
+        found = reglm.compare(candidates, X, y, family="poisson", cv=households(X), groups=household(X))
+    table = found.as_frame()
     show(console, table)
     with console.status("Writing the report ..."):
         report(data, X, y, fitted, summaries, table).write(args.output)
@@ -88,10 +89,14 @@ def sample(data: Bunch, rows: int | None) -> tuple[pd.DataFrame, pd.Series]:
     return data.data.iloc[kept].reset_index(drop=True), data.target.iloc[kept].reset_index(drop=True)
 
 
+def household(X: pd.DataFrame) -> Array:
+    """Return the number of each row's household, as far as inputs that its members share reveal it."""
+    return X.groupby(["disea", "lpi", "fmde"]).ngroup().to_numpy()
+
+
 def households(X: pd.DataFrame) -> list[tuple[Array, Array]]:
-    """Return five folds that keep a household together, as far as inputs that its members share reveal it."""
-    groups = X.groupby(["disea", "lpi", "fmde"]).ngroup()
-    return list(GroupKFold(5, shuffle=True, random_state=0).split(X, groups=groups))
+    """Return five folds that keep a household together."""
+    return list(GroupKFold(5, shuffle=True, random_state=0).split(X, groups=household(X)))
 
 
 def models() -> dict[str, Any]:
@@ -126,21 +131,29 @@ def floored(mu: Array) -> Array:
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
     """Return the comparison as strings."""
-    return table.assign(
+    shown = table[["log_score", "deviance", "d2", "seconds"]].assign(
+        log_score=table["log_score"].map("{:.4f}".format),
         deviance=table["deviance"].map("{:.4f}".format),
         d2=table["d2"].map("{:.2%}".format),
         seconds=table["seconds"].map("{:.2f}".format),
-    ).rename(columns={"deviance": "held-out deviance", "d2": "held-out D2", "seconds": "fit, s"})
+    )
+    errors = [f"{d:.4f} ({se:.4f})" for d, se in zip(table["deviance_diff"], table["deviance_se"], strict=True)]
+    shown.insert(2, "to the best", errors)
+    heads = {"log_score": "log score", "d2": "D2", "seconds": "fit, s"}
+    return shown.rename(columns=heads)
 
 
 def show(console: Any, table: pd.DataFrame) -> None:
     """Print the comparison."""
     from rich.table import Table
 
-    shown, strings = Table(title="Five-fold cross-validation", title_justify="left"), formatted(table)
+    shown, strings = (
+        Table(title="Held-out rows of a five-fold cross-validation", title_justify="left"),
+        formatted(table),
+    )
     shown.add_column("")
     for column in strings:
-        shown.add_column(column, justify="right")
+        shown.add_column(column, justify="right", no_wrap=True)
     for name, row in strings.iterrows():
         shown.add_row(str(name), *row, style="bold" if name == table["deviance"].idxmin() else None)
     console.print(shown)
@@ -160,7 +173,7 @@ def report(
         f"all, and the variance, {y.var():.1f}, is far above the mean. Nine inputs describe their insurance plan "
         "and their health. All models below have Poisson means, or are judged as if they had."
     )
-    at_random = reglm.compare({TREES: models()[TREES]}, X, y, family="poisson").loc[TREES, "d2"]
+    at_random = reglm.compare({TREES: models()[TREES]}, X, y, family="poisson").as_frame().loc[TREES, "d2"]
     _comparison(page, table, float(at_random))
     _models(page, summaries, fitted[GLM][-1])
     _figures(page, X, y, fitted)
@@ -172,9 +185,10 @@ def report(
 def _comparison(page: Document, table: pd.DataFrame, at_random: float) -> None:
     page.heading("Which model predicts best?")
     page.text(
-        "Each model was fitted to four fifths of the households and judged on the fifth left out, five times. The "
+        "Each model was fitted to four fifths of the households and judged on the fifth left out, five times. The held-out "
         "deviance is twice the log-likelihood lost against a perfect prediction, per row; D2 is the share of the "
-        "null model's that a model explains."
+        "null model's that a model explains. In brackets are standard errors of the difference to the best model, row "
+        "by row, households taken as independent. The log score is the mean log-probability of what was observed."
     )
     page.table(formatted(table), best=str(table["deviance"].idxmin()))
     page.text(

@@ -2,8 +2,9 @@
 
 How the fit went: ``training_curve``; how a search of architectures went: ``architecture``. Fitted means against
 observed ones: ``calibration`` by groups, ``reliability`` without groups, ``lift`` and ``lorenz`` for the order of the
-rows, ``double_lift`` and ``murphy`` to compare models. What the model says: ``partial_effect``. Whether to believe
-it: ``residuals``, ``qq``, ``scale_location``, ``leverage``, and ``diagnose`` for the four of them.
+rows, ``double_lift`` and ``murphy`` to compare two models, ``comparison`` for several on held-out rows. What the model
+says: ``partial_effect``. Whether to believe it: ``residuals``, ``qq``, ``scale_location``, ``leverage``, and
+``diagnose`` for the four of them.
 
 A model is a fitted estimator, a pipeline that ends in one, or (where no new predictions are needed) the record
 ``est.fit_`` or the results ``est.inference()``. Pictures of means against observed ones take models of other
@@ -15,6 +16,7 @@ What takes the results ``est.inference()`` shows effects with their uncertainty:
 
 from reglm.plots.architecture import architecture
 from reglm.plots.calibration import calibration, calibration_table
+from reglm.plots.comparison import comparison
 from reglm.plots.curves import ale, individual_curves, partial_dependence
 from reglm.plots.effects import effect_table, partial_effect
 from reglm.plots.forests import importance, marginal_effects, relativities
@@ -30,6 +32,7 @@ __all__ = [
     "architecture",
     "calibration",
     "calibration_table",
+    "comparison",
     "decomposition",
     "diagnose",
     "double_lift",

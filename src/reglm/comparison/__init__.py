@@ -1,0 +1,6 @@
+"""Models side by side on data they have not seen."""
+
+from reglm.comparison.held_out import compare
+from reglm.comparison.result import Comparison
+
+__all__ = ["Comparison", "compare"]
