@@ -185,10 +185,10 @@ def report(
 def _comparison(page: Document, table: pd.DataFrame, at_random: float) -> None:
     page.heading("Which model predicts best?")
     page.text(
-        "Each model was fitted to four fifths of the households and judged on the fifth left out, five times. The held-out "
-        "deviance is twice the log-likelihood lost against a perfect prediction, per row; D2 is the share of the "
-        "null model's that a model explains. In brackets are standard errors of the difference to the best model, row "
-        "by row, households taken as independent. The log score is the mean log-probability of what was observed."
+        "Each model was fitted to four fifths of the households and judged on the fifth left out, five times. The "
+        "held-out deviance is twice the log-likelihood lost against a perfect prediction, per row; D2 is the share of "
+        "the null model's that a model explains. In brackets are standard errors of the difference to the best model, "
+        "row by row, households taken as independent. The log score is the mean log-probability of what was observed."
     )
     page.table(formatted(table), best=str(table["deviance"].idxmin()))
     page.text(
