@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reglm import RecursiveGLMRegressor
-from reglm.inference import results
+from reglm.inference import results, units
+from reglm.inference.canonical import hidden_layers
 from reglm.inference.identifiability import identifiability
 from reglm.inference.units import findings
 
@@ -152,3 +153,41 @@ def test_linear_predictors_have_no_units():
     report = RecursiveGLMRegressor().fit(*sample(0, "gaussian")).inference().identifiability()
     assert report.identified
     assert len(report.spectra) == 2
+
+
+@pytest.fixture(scope="module")
+def rectified():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    mean = 1 + 1.5 * np.maximum(X[:, 0] + 0.5 * X[:, 1] + 0.2, 0) - np.maximum(X[:, 1] - X[:, 2], 0)
+    y = mean + 0.5 * rng.normal(size=400)
+    return X, RecursiveGLMRegressor((2,), "relu", n_init=4, random_state=0).fit(X, y)
+
+
+def test_a_free_scale_is_held_and_what_does_not_depend_on_it_has_standard_errors(rectified, monkeypatch):
+    X, model = rectified
+    found = model.inference()
+    assert not found.refusal
+    assert found.bse.isna().tolist() == [False, True, True]
+    assert "held at its estimate" in " ".join(found.notes)
+    with pytest.raises(ValueError, match="free without a penalty"):
+        found.wald_test("`hidden1[1]` = 0")
+    held = units.held_scales(model.fit_)
+    layer = next(hidden_layers(model.network_))
+    largest = [column[np.argmax(np.abs(model.fit_.theta[column]))] for column in layer.incoming.T]
+    monkeypatch.setattr(units, "held_scales", lambda fit: largest)
+    other = model.inference()
+    assert not set(held) & set(largest)
+    for one, two in (
+        (found.get_prediction(X).summary_frame(), other.get_prediction(X).summary_frame()),
+        (found.marginal_effects(X).as_frame(), other.marginal_effects(X).as_frame()),
+    ):
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-3)  # the score is not exactly zero at a kink
+    distances = [r.get_influence().cooks_distance[0] for r in (found, other)]
+    np.testing.assert_allclose(*distances, rtol=0.02, atol=1e-4)
+
+
+def test_inputs_of_rectified_networks_are_tested_by_all_their_weights(rectified):
+    found = rectified[1].inference()
+    assert found.wald_test_input("x0").df == 2
+    assert found.wald_test_input("x0").pvalue < 1e-10

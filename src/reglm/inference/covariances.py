@@ -29,6 +29,7 @@ from reglm.inference.caveats import edge_notes, hint, kind_notes, not_stationary
 from reglm.inference.identifiability import verdict
 from reglm.inference.information import expected_factor, identified, in_double, observed_factor
 from reglm.inference.sandwich import POWERS, group_codes, meat, small_sample_factor
+from reglm.inference.units import estimable
 from reglm.likelihood import Data
 from reglm.parameters import Array
 from reglm.record import Fit
@@ -147,8 +148,8 @@ def estimate(
     assert data is not None
     codes, count = (None, 0) if groups is None else group_codes(groups, data)
     aliased, theta = identified(exact, data)
-    kept = np.flatnonzero(~aliased)
-    empty = Covariance(kind, None, aliased, theta, refusal, rank_notes(fit, kept))
+    kept = estimable(exact, data)
+    empty = Covariance(kind, None, aliased, theta, refusal, rank_notes(fit, np.flatnonzero(~aliased)))
     if refusal:
         return empty
     refusal, unit_notes = verdict(exact, data)

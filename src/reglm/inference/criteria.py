@@ -23,6 +23,7 @@ from reglm.inference.identifiability import verdict
 from reglm.inference.information import identified, in_double
 from reglm.inference.printable import Table
 from reglm.inference.sandwich import meat
+from reglm.inference.units import estimable
 from reglm.parameters import Array
 from reglm.record import Fit
 
@@ -162,10 +163,9 @@ def _inverse(fit: Fit, information: str) -> tuple[Fit, Array, Array | None]:
     """The fit in double precision, the parameters that count, and a factor of the inverse of ``H + P``."""
     exact = in_double(fit)
     assert exact.data is not None
-    counted = ~identified(exact, exact.data)[0]
+    kept = estimable(exact, exact.data)
     if np.any(fit.l1):
-        counted &= fit.theta != 0
-    kept = np.flatnonzero(counted)
+        kept = kept[fit.theta[kept] != 0]
     return exact, kept, FACTORS[information](exact, exact.data, kept)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from reglm.inference.information import expected_factor, identified, weighted_rows
+from reglm.inference.information import expected_factor, weighted_rows
 from reglm.inference.residuals import Rows, pearson, training_rows
 from reglm.inference.test_result import TestOutcome
+from reglm.inference.units import estimable
 from reglm.parameters import Array
 from reglm.record import Fit
 
@@ -108,8 +109,8 @@ def undefined(test: str, fit: Fit, remedy: str) -> ValueError:
 
 
 def free(rows: Rows) -> Array:
-    """Positions of the parameters that are not aliased."""
-    return np.flatnonzero(~identified(rows.fit, rows.data)[0])
+    """Positions of the parameters that the data determine."""
+    return estimable(rows.fit, rows.data)
 
 
 def two_sided(z: float) -> float:

@@ -13,7 +13,7 @@ from scipy import linalg
 
 from reglm.inference.flow import theta_names
 from reglm.inference.information import SMALLEST_EIGENVALUE, in_double, triangular_root, weighted_rows
-from reglm.inference.units import Finding, findings
+from reglm.inference.units import Finding, findings, held_scales
 from reglm.likelihood import Data
 from reglm.parameters import Array
 from reglm.record import Fit
@@ -152,6 +152,12 @@ def identifiability(fit: Fit, refusal: str = "") -> Identifiability:
     return Identifiability(labels, tuple(_spectra(exact, data)), units, _edge(exact, data), refusal)
 
 
+FREE_SCALE = (
+    "Without a penalty the weights into a rectified unit trade scale with those out. The largest weight out of each "
+    "is held at its estimate and has no standard error; those of means, effects and predictions do not depend on it."
+)
+
+
 def verdict(fit: Fit, data: Data) -> tuple[str, list[str]]:
     """Refusal of standard errors that hidden units force, empty if none does, and notes on those near a limit.
 
@@ -165,12 +171,11 @@ def verdict(fit: Fit, data: Data) -> tuple[str, list[str]]:
     if fit.is_linear:
         return "", []
     found = findings(fit, data)
-    fatal = [f.reason for f in found if f.fatal and f.state != "free scale"]
-    free = [f.reason for f in found if f.state == "free scale"]
-    reasons = fatal or free
+    reasons = [f.reason for f in found if f.fatal]
     more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
     refusal = f"{reasons[0]}{more}; try fewer units or a penalty, and see identifiability()." if reasons else ""
-    return refusal, [f"{f.reason[0].upper()}{f.reason[1:]}." for f in found if not f.fatal]
+    near = [f"{f.reason[0].upper()}{f.reason[1:]}." for f in found if f.state.startswith("near ")]
+    return refusal, [*near, *([FREE_SCALE] if len(held_scales(fit)) else [])]
 
 
 def _spectra(fit: Fit, data: Data) -> list[Spectrum]:

@@ -22,6 +22,7 @@ from scipy import stats
 from reglm.inference.covariances import FACTORS, default_kind
 from reglm.inference.residuals import CLASSES, Rows, pearson, training_rows
 from reglm.inference.scores import LARGEST_LEVERAGE, designs, leverages, scores_along, without_own_pull
+from reglm.inference.units import estimable
 from reglm.jacobian import blocks
 from reglm.likelihood import Data
 from reglm.parameters import Array
@@ -296,7 +297,7 @@ def influence(results: Estimates, information: str | None = None) -> Influence:
     kind = default_kind(rows.fit) if information is None else information
     if kind not in FACTORS:
         raise ValueError(f"information={kind!r} is not known; choose one of {sorted(FACTORS)}.")
-    kept = np.flatnonzero(~np.isnan(results.theta))
+    kept = estimable(rows.fit, rows.data)
     F = FACTORS[kind](rows.fit, rows.data, kept)
     if F is None:
         raise ValueError(f"no influence measures: the {kind} information is not positive definite.")

@@ -16,6 +16,7 @@ from reglm.inference.covariances import checked_kind, observed_numbers
 from reglm.inference.information import identified, in_double
 from reglm.inference.sandwich import POWERS, group_codes, meat, small_sample_factor
 from reglm.inference.scores import designs
+from reglm.inference.units import estimable
 from reglm.jacobian import GaussNewton, blocks
 from reglm.likelihood import Data
 from reglm.parameters import Array
@@ -64,8 +65,7 @@ def covariance_of(
     exact = in_double(fit)
     data = exact.data
     assert data is not None
-    aliased, _ = identified(exact, data)
-    kept = np.flatnonzero(~aliased)
+    aliased, kept = identified(exact, data)[0], estimable(exact, data)
     if np.any(contrasts[:, aliased]):
         raise ValueError("contrasts: a parameter that others determine is not estimable; leave it out.")
     C, product, penalty = contrasts[:, kept], product_with(exact, data, kept, information), exact.penalty[kept]

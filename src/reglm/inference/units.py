@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from reglm.inference.canonical import HOMOGENEOUS, HiddenLayer, hidden_layers
+from reglm.inference.information import identified
 from reglm.likelihood import Data
 from reglm.parameters import Array
 from reglm.record import Fit
@@ -56,7 +57,7 @@ class Finding(NamedTuple):
     @property
     def fatal(self) -> bool:
         """Whether standard errors mean nothing because of it."""
-        return not self.state.startswith("near ")
+        return not (self.state.startswith("near ") or self.state == "free scale")
 
 
 class Outputs(NamedTuple):
@@ -129,13 +130,41 @@ def _still(fit: Fit, layer: HiddenLayer, h: Array) -> dict[int, Finding]:
         if j not in found:
             reason = f"{_name(layer, j)} does the work of {_name(layer, i)}: their outputs have correlation one"
             found[j] = Finding(_name(layer, j), "duplicate", reason)
-    free = layer.activation.split("(")[0] in HOMOGENEOUS
-    for j in range(h.shape[1]) if free else []:
+    for j in range(h.shape[1]):
         unit = _name(layer, j)
-        if j not in found and not np.any(fit.penalty[[*layer.lengths[:, j], *layer.outgoing[:, j]]]):
+        if j not in found and _has_free_scale(fit, layer, j):
             reason = f"{unit} is {layer.activation} without a penalty: the weights into it trade scale with those out"
             found[j] = Finding(unit, "free scale", reason)
     return found
+
+
+def _has_free_scale(fit: Fit, layer: HiddenLayer, j: int) -> bool:
+    """Whether the weights into a unit may be multiplied, and those out divided, at no cost."""
+    free = layer.activation.split("(")[0] in HOMOGENEOUS
+    return free and not np.any(fit.penalty[[*layer.lengths[:, j], *layer.outgoing[:, j]]])
+
+
+def held_scales(fit: Fit) -> Array:
+    """Positions of weights that fix the scale of units where it is free: the largest one out of each.
+
+    With these held at their estimates the information is that of what the units can tell apart. Variances of
+    means, effects and predictions are the same whichever weights are held. (Units of the identity trade more than
+    their scale and have none.)
+    """
+    held = []
+    for layer in hidden_layers(fit.likelihood.network):
+        for j in range(layer.outgoing.shape[1]) if layer.activation != "identity" else []:
+            if _has_free_scale(fit, layer, j):
+                out = layer.outgoing[:, j]
+                held.append(out[np.argmax(np.abs(fit.theta[out]))])
+    return np.array(held, dtype=int)
+
+
+def estimable(fit: Fit, data: Data) -> Array:
+    """Positions of the parameters that the data determine: neither aliased nor held to fix a scale."""
+    aliased = identified(fit, data)[0]
+    aliased[held_scales(fit)] = True
+    return np.flatnonzero(~aliased)
 
 
 def _pairs(centred: Array, units: list[int]) -> Iterator[tuple[int, int]]:

@@ -202,8 +202,15 @@ class WaldTests(Estimates):
         """``C V C'`` (q, q)."""
         if self.refusal:
             raise ValueError(f"no standard errors: {self.refusal}")
-        kept = ~np.isnan(self.theta)
-        return C[:, kept] @ self.cov_theta()[np.ix_(kept, kept)] @ C[:, kept].T
+        V = self.cov_theta()
+        kept = np.isfinite(np.diag(V))
+        held = ~kept & ~np.isnan(self.theta) & (C != 0).any(axis=0)
+        if held.any():
+            raise ValueError(
+                f"{self.theta_names()[int(held.argmax())]!r} is held at its estimate, because the scale of its unit is "
+                "free without a penalty: test the weights into the unit, or an input by wald_test_input."
+            )
+        return C[:, kept] @ V[np.ix_(kept, kept)] @ C[:, kept].T
 
     def _wald(
         self, name: str, labels: Sequence[str], values: Array, C: Array, use_f: bool | None, notes: tuple[str, ...] = ()
