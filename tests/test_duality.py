@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor, layers
+from reglm.estimators.duality import last_features
 from reglm.jacobian import jacobian
 from reglm.kernels.network_kernel import NetworkKernel
 
@@ -126,8 +127,6 @@ def test_kernels_of_other_models_in_blocks(monkeypatch):
         np.testing.assert_array_equal(other, other.T)
     with pytest.raises(ValueError, match="output=3"):
         est.tangent_kernel(sparse.csr_matrix(X), output=3)
-    with pytest.raises(ValueError, match="gaussian"):
-        est.dual()
 
 
 def test_data_frames_with_levels():
@@ -141,8 +140,35 @@ def test_data_frames_with_levels():
 def test_refusals():
     with pytest.raises(ValueError, match="alpha"):
         regressor(hidden=(), alpha=0.0).fit(X, y).dual()
-    with pytest.raises(ValueError, match="poisson"):
-        regressor(family="poisson", hidden=()).fit(X, np.abs(y)).dual()
+    with pytest.raises(ValueError, match="shape parameters to estimate"):
+        regressor(family="negative_binomial", hidden=()).fit(X, np.round(np.abs(y))).dual()
+
+
+@pytest.mark.parametrize("family", ["poisson", "gamma"])
+def test_primal_is_dual_for_other_families(family):
+    link = "log"
+    response = rng.poisson(np.exp(0.5 * y)) if family == "poisson" else rng.gamma(3.0, np.exp(0.5 * y) / 3)
+    est = regressor(family=family, link=link, balance=False).fit(X, response)
+    rows = [last_features(est.fit_, part) for part in (X, NEW)]
+    glm = RecursiveGLMRegressor(family=family, link=link, alpha=0.5, tol=1e-12).fit(rows[0], response)
+    dual = est.dual()
+    np.testing.assert_allclose(dual.predict(NEW), glm.predict(rows[1]), rtol=1e-8)
+    np.testing.assert_allclose(est.fit_.likelihood.eta(dual.primal(), NEW), glm._eta(rows[1]), atol=1e-8)
+    linearised = est.dual(linearised=True)
+    np.testing.assert_allclose(linearised.predict(NEW), est.predict(NEW), rtol=1e-2)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_primal_is_dual_for_classes(classes):
+    labels = np.digitize(y, [0.0, 1.0][: classes - 1])
+    est = RecursiveGLMClassifier(hidden=(3,), alpha=0.5, random_state=0).fit(X, labels)
+    rows = [last_features(est.fit_, part) for part in (X, NEW)]
+    glm = RecursiveGLMClassifier(alpha=0.5, tol=1e-12).fit(rows[0], labels)
+    found = est.dual().predict(NEW)
+    np.testing.assert_allclose(
+        found, glm.predict_proba(rows[1]) if classes > 2 else glm.predict_proba(rows[1])[:, 1], atol=1e-8
+    )
+    np.testing.assert_allclose(est.fit_.likelihood.eta(est.dual().primal(), NEW), glm._eta(rows[1]), atol=1e-7)
 
 
 def test_wide_network_at_its_start_has_the_kernels_of_its_architecture():

@@ -1,8 +1,8 @@
 """The kernels of a fitted network, and the kernel regression that its penalised parameters are the primal side of.
 
 With some parameters ``b`` (the last layer, or all of them), eta is ``o(x) + J(x) b`` exactly (the last layer) or to
-first order (all). Minimising ``sum_i w_i (y_i - eta_i)^2 + alpha ||b||^2`` then is ridge regression on the columns of
-J, whose dual has the kernel ``J J'`` over penalised parameters and the columns of the others as its linear part.
+first order (all). Minimising minus the log-likelihood plus ``alpha/2 ||b||^2`` then is ridge regression on the columns
+of J, whose dual has the kernel ``J J'`` over penalised parameters and the columns of the others as its linear part.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Linearisation:
 
 @dataclass(frozen=True)
 class NetworkDual:
-    """Kernel regression that is the dual of a network's penalised least squares.
+    """Kernel regression that is the dual of a network's penalised likelihood.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class NetworkDual:
         The fitted network.
     linearisation : Linearisation
     regressor : KernelDualRegressor
-        Fitted to the columns of J, those of penalised parameters first, and to y less ``o(x)``. It has leave-one-out
+        Fitted to the columns of J, those of penalised parameters first, with ``o(x)`` as offset. It has leave-one-out
         residuals, leverage, effective degrees of freedom, likelihoods, and the path over other penalties.
     """
 
@@ -109,10 +109,10 @@ class NetworkDual:
         return feature_gram(lambda rows: self.linearisation.columns(rows)[0], width, coded, other)
 
     def predict(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
-        """Predictions (n,) or (n, K): ``o(x) + k(x, X) a + x'b``."""
+        """Mean responses (n,) or (n, m) at the linear predictor ``o(x) + k(x, X) a + x'b``."""
         coded, shift = self.estimator._rows(X, offset, exposure)
-        found = self.regressor.predict(np.hstack(self.linearisation.columns(coded)))
-        return found + self.linearisation.rest(coded, shift).reshape(found.shape)
+        columns = np.hstack(self.linearisation.columns(coded))
+        return self.regressor.predict(columns, offset=self.linearisation.rest(coded, shift))
 
     def primal(self) -> Array:
         """Parameters theta (P,) of the network whose predictions these are: ``J'a`` in place of the penalised ones."""
@@ -138,24 +138,21 @@ def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: b
         raise ValueError("dual(linearised=True) is for one output: hidden parameters are shared between outputs.")
     linear = _linearisation(fit, alpha, linearised)
     penalised, free = linear.columns(data.X)
-    target = data.y.astype(float) - linear.rest(data.X, data.offset)
+    target, rest = data.y.astype(float), linear.rest(data.X, data.offset)
     first = penalised.shape[1]
     regressor = KernelDualRegressor(
-        "linear", alpha=alpha, linear=list(range(first, first + free.shape[1])), fit_intercept=False,
-        freq_weights=fit.freq_weights,
+        "linear", alpha=alpha, family=estimator.family_, link=estimator.link_.name, fit_intercept=False,
+        linear=list(range(first, first + free.shape[1])), freq_weights=fit.freq_weights,
     )  # fmt: skip
     weights = data.weights[:, 0].astype(float)
-    regressor.fit(np.hstack([penalised, free]), target[:, 0] if target.shape[1] == 1 else target, weights)
+    regressor.fit(np.hstack([penalised, free]), target[:, 0] if target.shape[1] == 1 else target, weights, rest)
     return NetworkDual(estimator, linear, regressor)
 
 
 def _penalty(estimator: BaseRecursiveGLM, alpha: float | None) -> float:
-    """Return alpha, checked, for a model that has a dual in closed form."""
-    family, link = estimator.family_.name, estimator.link_.name
-    if family != "gaussian" or link != "identity":
-        raise ValueError(f"dual() is for family='gaussian' with the identity link, not {family!r} with {link!r}.")
+    """Return alpha, checked, for a model that has a dual."""
     if estimator.l1:
-        raise ValueError(f"l1={estimator.l1!r} has no dual in closed form; fit with l1=0.")
+        raise ValueError(f"l1={estimator.l1!r} has no dual here; fit with l1=0.")
     alpha = float(estimator.alpha) if alpha is None else float(alpha)
     if not 0 < alpha < np.inf:
         raise ValueError(f"alpha={alpha!r} gives no dual: fit with alpha > 0, or pass dual(alpha=...).")
@@ -247,8 +244,8 @@ class Duality:
         Raises
         ------
         ValueError
-            If the family is not gaussian with the identity link, there is no penalty or an L1 one, or the model has
-            been loaded from disk.
+            If the family has shape parameters to estimate, there is no penalty or an L1 one, or the model has been
+            loaded from disk.
         """
         check_is_fitted(self)
         return network_dual(self, alpha, linearised)

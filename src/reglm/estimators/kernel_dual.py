@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.gaussian_process.kernels import DotProduct
 from sklearn.utils.validation import check_is_fitted
 
-from reglm.estimators import nystroem
+from reglm.estimators import kernel_families, nystroem
 from reglm.estimators.inputs import check_weights, response_matrix, response_names
 from reglm.estimators.kernel_options import KernelOptions
 from reglm.estimators.kernel_predictions import KernelPredictions
@@ -52,7 +52,9 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     alpha_per_target : bool
         One penalty for each column of y.
     family, link : str
-        "gaussian" and "identity".
+        Distribution of the response and its link, see `reglm.families`; shape parameters have to be given, as in
+        "negative_binomial(0.5)". Other families than the gaussian with identity link minimise minus the log-likelihood
+        at dispersion 1 plus half the penalty; see `reglm.kernels.irls_dual`.
     linear : True or sequence of str or int, optional
         Inputs with an unpenalised linear effect. Named inputs leave the kernel (a partially linear model); True means
         all of them, and they stay in the kernel, which then holds what is not linear.
@@ -72,8 +74,8 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         Weights are numbers of repetitions: they count as observations, and leaving one out leaves out one copy.
         Otherwise they are precisions, the error variance of a row being ``dispersion_ / weight``, and a row is left out
         whole.
-    offset : str or int, optional
-        Column of X that holds the offset; it is then not an input.
+    offset, exposure : str or int, optional
+        Column of X that holds the offset, or the exposure that multiplies the mean; it is then not an input.
     handle_unknown : {"error", "reference"}
         What a level that was not seen in `fit` does in `predict`.
     approximation : {None, "nystroem"}
@@ -110,13 +112,14 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     dispersion_ : float or ndarray (targets,)
         Error variance: that of the likelihood for "reml" and "ml", ``RSS / (n - edf)`` otherwise.
     log_marginal_likelihood_ : float
-        At these estimates; b is integrated out under a flat prior, as in REML.
+        At these estimates; b is integrated out under a flat prior, as in REML. Laplace's approximation for other
+        families than the gaussian.
     loo_residuals_, leverage_ : ndarray (n,) or (n, targets)
-        Not with landmarks.
+        Not with landmarks. For other families leave-one-out is one Newton step from the fit to all rows.
     landmarks_ : ndarray (m, p)
         With landmarks, to which `dual_coef_` then belongs: those that do not depend on the others.
     n_iter_ : int
-        Of conjugate gradients; 1 for a decomposition.
+        Of conjugate gradients, or of scoring; 1 for a decomposition.
     support_ : ndarray of int
         Rows of positive weight.
     kernel_ : reglm.kernels.grams.GramSource
@@ -137,7 +140,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     True
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, exposure: Any = None) -> Self:
         """Fit, choosing the penalty as `alpha` says.
 
         Parameters
@@ -147,7 +150,9 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         sample_weight : array-like (n,), optional
             See `freq_weights`.
         offset : array-like (n,), optional
-            Known part of the mean.
+            Known part of the linear predictor.
+        exposure : array-like (n,), optional
+            Multiplies the mean; needs a log link.
 
         Returns
         -------
@@ -158,23 +163,29 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         ValueError
             If an argument is out of range, the kernel is not positive semidefinite, or n rows do not fit into memory.
         """
-        self.family_ = self._check_options()
+        self.family_, self.link_ = self._check_options()
         nystroem.check(self)
+        is_direct = kernel_families.is_direct(self.family_, self.link_)
+        if not is_direct:
+            kernel_families.check(self, self.family_)
         self._design = KernelDesign.fit(
             X, linear=self.linear, intercept=self.fit_intercept, precomputed=self._is_precomputed, offset=self.offset,
-            handle_unknown=self.handle_unknown, estimator=self,
+            exposure=self.exposure, handle_unknown=self.handle_unknown, estimator=self,
         )  # fmt: skip
         rows = self._design.read(X, self)
         n = rows.X.shape[0]
         if self.approximation is None:
             budget.check(n, self.memory_limit)
+        self._names = response_names(y, None)
+        self.uses_offset_ = any(v is not None for v in (offset, exposure, rows.offset, rows.exposure))
+        weights = check_weights(sample_weight, n, "float64")[:, 0]
+        self.support_, self._solution = np.flatnonzero(weights), None
+        if not is_direct:
+            kernel_families.fit(self, rows, y, weights, offset, exposure)
+            return self
         response = response_matrix(y, n)
         self._is_vector = len(getattr(y, "shape", (n,))) == 1 and response.shape[1] == 1
-        self._names = response_names(y, None)
-        self.uses_offset_ = offset is not None or rows.offset is not None
-        target = response - self._shift(rows, offset, response.shape[1])
-        weights = check_weights(sample_weight, n, "float64")[:, 0]
-        self.support_ = np.flatnonzero(weights)
+        target = response - kernel_families.shift_of(self, rows, offset, exposure, response.shape[1])
         if self.approximation is not None:
             nystroem.fit(self, rows, target, weights)
             return self
@@ -215,6 +226,8 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
     def _grid(self) -> Array:
         """Penalties to look at, ascending."""
         if isinstance(self.alphas, (int, np.integer)):
+            if not kernel_families.is_direct(self.family_, self.link_):
+                return self._smoother.grid(int(self.alphas))
             return self._rules.grid(self.dual_, int(self.alphas))
         return np.unique(np.asarray(self.alphas, dtype=float))
 
@@ -282,6 +295,8 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
 
         check_is_fitted(self)
         nystroem.check_decomposed(self)
+        if self._solution is not None:
+            return kernel_families.path(self)
         lam = self._grid()
         found = {name: criterion(self.dual_, lam) for name, criterion in self._rules.CRITERIA.items()}
         if self.alpha_per_target and not self._is_vector:
@@ -307,7 +322,7 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         inner = getattr(self.kernel, "sigma_0", None) == 0.0 and type(self.kernel) is DotProduct
         if not (inner or (isinstance(self.kernel, str) and self.kernel == "linear")):
             raise ValueError(f"kernel={self.kernel!r} is not an inner product of X; primal needs kernel='linear'.")
-        found = self.dual_.coefficients(self._lam).T @ self._X
+        found = self._beta.T @ self._X
         return found[0] if self._is_vector else found
 
     def summary(self, level: float = 0.95) -> Summary:
@@ -328,9 +343,14 @@ class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, Base
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self._is_precomputed
         tags.input_tags.pairwise = self._is_precomputed
-        tags.target_tags.multi_output = True
+        try:
+            family, link = self._check_options()
+        except ValueError:  # fit says what is wrong; asking for tags must not raise
+            return tags
+        tags.target_tags.multi_output = kernel_families.is_direct(family, link)
+        tags.target_tags.positive_only = not family.support.contains(np.array([-1.0]))[0]
         return tags
 
 
 def _taken(rows: Rows, chosen: Array) -> Rows:
-    return Rows(rows.X[chosen], rows.linear[chosen], None)
+    return Rows(rows.X[chosen], rows.linear[chosen], None, None)

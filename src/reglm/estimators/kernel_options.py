@@ -9,6 +9,7 @@ import numpy as np
 
 from reglm import families
 from reglm.kernels.criteria import CRITERIA
+from reglm.links import Link
 from reglm.parameters import Array
 
 FLAGS = ("alpha_per_target", "fit_intercept", "freq_weights")
@@ -35,6 +36,7 @@ class KernelOptions:
         n_restarts: int = 0,
         freq_weights: bool = True,
         offset: str | int | None = None,
+        exposure: str | int | None = None,
         handle_unknown: str = "error",
         approximation: str | None = None,
         n_landmarks: int = 1000,
@@ -61,6 +63,7 @@ class KernelOptions:
         self.n_restarts = n_restarts
         self.freq_weights = freq_weights
         self.offset = offset
+        self.exposure = exposure
         self.handle_unknown = handle_unknown
         self.approximation = approximation
         self.n_landmarks = n_landmarks
@@ -73,8 +76,8 @@ class KernelOptions:
         self.random_state = random_state
         self.verbose = verbose
 
-    def _check_options(self) -> families.Family:
-        """Raise ValueError for an argument out of range; return the family."""
+    def _check_options(self) -> tuple[families.Family, Link]:
+        """Raise ValueError for an argument out of range; return family and link."""
         self._check_penalty()
         for name in FLAGS:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
@@ -91,13 +94,7 @@ class KernelOptions:
         if not isinstance(self.n_restarts, (int, np.integer)) or self.n_restarts < 0:
             raise ValueError(f"n_restarts={self.n_restarts!r} must be an integer >= 0.")
         family = families.get(self.family)
-        link = family.resolve_link(self.link)
-        if family.name != "gaussian" or link.name != "identity":
-            raise ValueError(
-                f"family={family.name!r} with link={link.name!r}: this estimator fits family='gaussian' with "
-                "link='identity'."
-            )
-        return family
+        return family, family.resolve_link(self.link)
 
     def _check_penalty(self) -> None:
         alpha = self.alpha

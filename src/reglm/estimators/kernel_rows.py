@@ -26,13 +26,14 @@ class Rows(NamedTuple):
         What the kernel sees.
     linear : ndarray (n, q)
         Unpenalised part, a column of ones first if there is an intercept.
-    offset : ndarray (n,) or None
-        From the column named in the constructor.
+    offset, exposure : ndarray (n,) or None
+        From the columns named in the constructor.
     """
 
     X: Any
     linear: Array
     offset: Array | None
+    exposure: Array | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class KernelDesign:
     @classmethod
     def fit(
         cls, X: Any, *, linear: bool | Sequence[str | int] | None, intercept: bool, precomputed: bool,
-        offset: str | int | None, handle_unknown: str, estimator: Any,
+        offset: str | int | None, exposure: str | int | None, handle_unknown: str, estimator: Any,
     ) -> KernelDesign:  # fmt: skip
         """Learn the coding; see `reglm.KernelDualRegressor` for the arguments.
 
@@ -67,17 +68,19 @@ class KernelDesign:
         """
         none = np.empty(0, dtype=int)
         if precomputed:
-            if linear or offset is not None:
+            if linear or offset is not None or exposure is not None:
                 raise ValueError(
-                    f"linear={linear!r}, offset={offset!r}: with kernel='precomputed' X has no columns to name; pass "
-                    "the offset to fit, or a kernel instead of its matrix."
+                    f"linear={linear!r}, offset={offset!r}, exposure={exposure!r}: with kernel='precomputed' X has no "
+                    "columns to name; pass the offset to fit, or a kernel instead of its matrix."
                 )
             shape = validate_data(estimator, X, reset=True, dtype="float64").shape
             if shape[0] != shape[1]:
                 raise ValueError(f"X must be square with kernel='precomputed', got shape {shape}.")
             return cls(None, none, none, intercept)
         wide = "auto" if not is_frame(X) else False
-        design = Design.fit(X, offset=offset, handle_unknown=handle_unknown, sparse=wide, estimator=estimator)
+        design = Design.fit(
+            X, offset=offset, exposure=exposure, handle_unknown=handle_unknown, sparse=wide, estimator=estimator
+        )
         everything = np.arange(len(design.names_out))
         chosen = _chosen(design, linear)
         seen = everything if linear is True else np.setdiff1d(everything, chosen)
@@ -101,12 +104,12 @@ class KernelDesign:
         """
         if self.design is None:
             matrix = validate_data(estimator, X, reset=False, dtype="float64")
-            return Rows(matrix, self._with_intercept(np.empty((len(matrix), 0))), None)
+            return Rows(matrix, self._with_intercept(np.empty((len(matrix), 0))), None, None)
         coded = self.design.transform(X, estimator)
         part = coded.X[:, self.linear]
         linear = part.toarray() if sparse.issparse(part) else part
         seen = coded.X if len(self.seen) == coded.X.shape[1] else coded.X[:, self.seen]
-        return Rows(contiguous(seen, "float64"), self._with_intercept(linear), coded.offset)
+        return Rows(contiguous(seen, "float64"), self._with_intercept(linear), coded.offset, coded.exposure)
 
     def _with_intercept(self, linear: Array) -> Array:
         return np.column_stack([np.ones(len(linear)), linear]) if self.intercept else linear

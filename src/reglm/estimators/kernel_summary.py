@@ -1,22 +1,30 @@
-"""Summary of a kernel regression for gaussian responses."""
+"""Summary of a kernel regression."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from reglm.inference.tables import Summary, number
-from reglm.kernels import posterior
+from reglm.kernels import irls_criteria, posterior
+from reglm.parameters import Array
 
 CHOSEN = {
     "loo": "exact leave-one-out", "gcv": "generalised cross-validation", "reml": "restricted likelihood",
     "ml": "marginal likelihood",
 }  # fmt: skip
 
+APPROXIMATE = {
+    "loo": "approximate leave-one-out", "gcv": "generalised cross-validation",
+    "reml": "restricted likelihood (Laplace)", "ml": "marginal likelihood (Laplace)",
+}  # fmt: skip
+NOTE = "Standard errors are those of a Gaussian process with the kernel as covariance, the penalty taken as known."
 
-def coefficients(model: Any, level: float) -> Any:
+
+def coefficients(model: Any, level: float, targets: Sequence[str]) -> Any:
     """Unpenalised coefficients with standard errors, a DataFrame: one row a coefficient and target.
 
     Parameters
@@ -25,16 +33,14 @@ def coefficients(model: Any, level: float) -> Any:
         Fitted.
     level : float
         Of the intervals.
+    targets : sequence of str
+        Their names.
     """
     import pandas as pd
 
-    dual, lam = model.dual_, model._lam
-    b, names = dual.linear(lam), [model._design.names[j] for j in dual.kept]
-    exact = model.approximation is None
-    covariances = posterior.linear_covariance(dual, lam) if exact else dual.linear_covariance(lam)
-    errors = [np.sqrt(np.diag(covariance) * s) for covariance, s in zip(covariances, model._scale, strict=True)]
-    labels = [name if len(lam) == 1 else f"y{j}: {name}" for j in range(len(lam)) for name in names]
-    b, se = b.T.ravel(), np.ravel(errors)
+    names = [model._design.names[j] for j in model._kept]
+    labels = [name if len(targets) == 1 else f"{target}: {name}" for target in targets for name in names]
+    b, se = model._b.T.ravel(), _errors(model).ravel()
     z, half = b / se, stats.norm.ppf((1 + level) / 2)
     tail = f"{(1 - level) / 2:g}"[1:], f"{(1 + level) / 2:g}"[1:]
     columns = {
@@ -44,8 +50,31 @@ def coefficients(model: Any, level: float) -> Any:
     return pd.DataFrame(columns, index=labels)
 
 
-def summary(model: Any, level: float) -> Summary:
-    """Return the summary; see `KernelDualRegressor.summary`."""
+def _errors(model: Any) -> Array:
+    """Standard errors (k, q) of the unpenalised coefficients."""
+    dual, lam = model.dual_, model._lam
+    if model._solution is not None:
+        variances = np.diag(model._solution.linear_covariance()) * model.dispersion_
+        return np.sqrt(variances).reshape(-1, len(lam)).T
+    exact = model.approximation is None
+    covariances = posterior.linear_covariance(dual, lam) if exact else dual.linear_covariance(lam)
+    errors = [np.sqrt(np.diag(covariance) * s) for covariance, s in zip(covariances, model._scale, strict=True)]
+    return np.array(errors)
+
+
+def summary(model: Any, level: float, targets: Sequence[str] | None = None) -> Summary:
+    """Return the summary; see `KernelDualRegressor.summary`.
+
+    Parameters
+    ----------
+    model : KernelDualRegressor
+    level : float
+    targets : sequence of str, optional
+        Names of the linear predictors.
+    """
+    targets = targets or [f"y{j}" for j in range(len(model._lam))]
+    if model._solution is not None:
+        return _of_family(model, level, targets)
     dual, lam, exact = model.dual_, model._lam, model.approximation is None
     how = CHOSEN.get(model.alpha, "given") if isinstance(model.alpha, str) else "given"
     losses = {name: model._rules.CRITERIA[name](dual, lam[:1])[0] for name in ("loo", "gcv")}
@@ -62,10 +91,28 @@ def summary(model: Any, level: float) -> Summary:
     if single:
         right += [("Dispersion", number(float(lam[0] * model._scale[0])))]
         right += [("LOO RMSE", number(float(np.sqrt(losses["loo"][0]))))]
-    notes = [
-        "Standard errors are those of a Gaussian process with the kernel as covariance, the penalty taken as known."
-    ]
-    return Summary("Kernel Regression Results", left, right, coefficients(model, level), notes + _caveats(model))
+    table = coefficients(model, level, targets)
+    return Summary("Kernel Regression Results", left, right, table, [NOTE, *_caveats(model)])
+
+
+def _of_family(model: Any, level: float, targets: Sequence[str]) -> Summary:
+    """Summary of a fit by scoring."""
+    solution = model._solution
+    how = APPROXIMATE.get(model.alpha, "given") if isinstance(model.alpha, str) else "given"
+    left = [
+        ("Dep. Variable", ", ".join(model._names)), ("Model", "kernel regression, dual"),
+        ("Family", model.family_.name), ("Link", model.link_.name), ("Kernel", _kernel(model)),
+        ("Penalty", number(solution.lam)), ("Chosen by", how),
+    ]  # fmt: skip
+    right = [
+        ("No. Observations", number(model.dual_.nobs)), ("Effective df", number(model.edf_)),
+        ("Deviance", number(irls_criteria.deviance(solution))),
+        ("LOO Deviance", number(irls_criteria.loo(solution) * float(model.dual_.weights.sum()))),
+        ("Dispersion", number(model.dispersion_)), ("Log-Likelihood (REML)", number(model.log_marginal_likelihood_)),
+        ("Iterations", number(model.n_iter_)),
+    ]  # fmt: skip
+    table = coefficients(model, level, targets)
+    return Summary("Kernel Regression Results", left, right, table, [NOTE, *_caveats(model)])
 
 
 def _kernel(model: Any) -> str:

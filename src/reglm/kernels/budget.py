@@ -54,3 +54,25 @@ def check(n: int, limit: float | str | None, derivatives: int = 0) -> None:
             f"a kernel between {n} rows takes {needed / 1e9:.3g} GB, memory_limit allows {most / 1e9:.3g} GB, enough "
             f"for {fit} rows. Raise memory_limit, or approximate the kernel by landmarks: approximation='nystroem'."
         )
+
+
+def check_columns(columns: int, limit: float | str | None) -> None:
+    """Refuse an information matrix that is over the budget.
+
+    Parameters
+    ----------
+    columns : int
+        Coefficients, those of all linear predictors.
+    limit : float, str or None
+        See `parse`.
+
+    Raises
+    ------
+    ValueError
+    """
+    needed = 8.0 * MATRICES * columns**2
+    if needed > parse(limit):
+        raise ValueError(
+            f"scoring with {columns} coefficients takes {needed / 1e9:.3g} GB, memory_limit allows "
+            f"{parse(limit) / 1e9:.3g} GB. Raise memory_limit, or take RandomFeatures before RecursiveGLMClassifier."
+        )
