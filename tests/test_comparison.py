@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import reglm
-from reglm import KernelDualRegressor, RecursiveGLMClassifier, RecursiveGLMRegressor, datasets
+from reglm import KernelDualClassifier, KernelDualRegressor, RecursiveGLMClassifier, RecursiveGLMRegressor, datasets
 
 
 def test_deviances_are_those_of_cross_validated_predictions():
@@ -40,13 +40,14 @@ def test_deviances_are_those_of_cross_validated_predictions():
 
 def test_classifiers_are_judged_by_their_probabilities():
     X, y = load_iris(return_X_y=True)
-    models = {"ours": RecursiveGLMClassifier(alpha=1.0), "theirs": LogisticRegression(C=1.0, max_iter=1000)}
+    theirs = LogisticRegression(C=1.0, max_iter=1000)
+    models = {"ours": RecursiveGLMClassifier(alpha=1.0), "kernel": KernelDualClassifier(alpha=1.0), "theirs": theirs}
     table = reglm.compare(models, X, y, cv=3).as_frame()
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     shares = cross_val_predict(models["theirs"], X, y, cv=folds, method="predict_proba")
     np.testing.assert_allclose(table.loc["theirs", "deviance"], 2 * log_loss(y, shares))
     np.testing.assert_allclose(table.loc["theirs", "log_score"], -log_loss(y, shares))
-    assert sorted(table.index) == ["null", "ours", "theirs"]
+    assert sorted(table.index) == ["kernel", "null", "ours", "theirs"]
     assert table.index[-1] == "null"
     np.testing.assert_allclose(table.loc["null", "deviance"], 2 * np.log(3), rtol=1e-2)
 

@@ -112,8 +112,8 @@ class Judge:
                 raise ValueError(f"model {name!r} cannot be scored: {error}") from error
         log_density, deviance = (np.concatenate(part) for part in zip(*parts, strict=True))
         last = final(fits[-1].model)
-        plugged = not hasattr(last, "logpdf")
-        family = self.family if plugged else _own_family(last)
+        plugged = not (self.classifier or hasattr(last, "logpdf"))
+        family = self.family if plugged or self.classifier else _own_family(last)
         return Judged(
             log_density, deviance, float(np.mean([f.seconds for f in fits])),
             float(np.mean([parameters(f.model) for f in fits])),
