@@ -12,6 +12,8 @@ libraries too.
 
 What takes the results ``est.inference()`` shows effects with their uncertainty: ``partial_dependence``, ``ale``,
 ``individual_curves``, ``interaction``, ``marginal_effects``, ``relativities``, and ``importance``.
+
+Of kernel regressions: ``penalty_path`` for what chose the penalty, ``kernel_matrix`` and ``spectrum`` for the kernel.
 """
 
 from reglm.plots.architecture import architecture
@@ -22,6 +24,7 @@ from reglm.plots.effects import effect_table, partial_effect
 from reglm.plots.forests import importance, marginal_effects, relativities
 from reglm.plots.influence import diagnose, leverage
 from reglm.plots.interactions import interaction
+from reglm.plots.kernels import kernel_matrix, penalty_path, spectrum
 from reglm.plots.lift import double_lift, gini, lift, lorenz
 from reglm.plots.reliability import decomposition, murphy, reliability
 from reglm.plots.residuals import qq, residuals, scale_location
@@ -41,6 +44,7 @@ __all__ = [
     "importance",
     "individual_curves",
     "interaction",
+    "kernel_matrix",
     "leverage",
     "lift",
     "lorenz",
@@ -48,10 +52,12 @@ __all__ = [
     "murphy",
     "partial_dependence",
     "partial_effect",
+    "penalty_path",
     "qq",
     "relativities",
     "reliability",
     "residuals",
     "scale_location",
+    "spectrum",
     "training_curve",
 ]
