@@ -16,7 +16,7 @@ from reglm import KernelDualClassifier, KernelDualRegressor, RecursiveGLMClassif
 from reglm.kernels import criteria, irls_criteria
 from reglm.kernels.duals import decompose
 from reglm.kernels.irls_criteria import Smoother
-from reglm.kernels.irls_dual import Problem
+from reglm.kernels.irls_problem import Problem
 from reglm.response import Response
 
 rng = np.random.default_rng(1)
@@ -42,7 +42,7 @@ def kernel(family, kernel="rbf", **options):
 
 # No expected failures; a check of sparse input may skip itself, and says so by a warning.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([KernelDualClassifier(alphas=3), kernel("poisson")])
+@parametrize_with_checks([KernelDualClassifier(alpha=0.1), kernel("poisson")])
 def test_estimator_keeps_the_contract(estimator, check):
     check(estimator)
 
@@ -115,12 +115,14 @@ def test_leave_one_out_is_near_refits(family):
     solution = model.fit(X, y)._solution
     refits = np.array([
         kernel(family).fit(np.delete(X, i, 0), np.delete(y, i, 0)).predict(X[[i]], kind="link").ravel()
-        for i in range(n)
+        for i in range(0, n, 2)
     ])  # fmt: skip
-    found, eta = solution.left_out, solution.point.eta
+    found, eta = solution.left_out[::2], solution.point.eta[::2]
     assert np.corrcoef(found.ravel(), refits.ravel())[0, 1] > 0.99
     assert np.abs(found - refits).mean() < 0.12 * np.abs(eta - refits).mean()
-    deviance = [float(solution.problem.response.unit_deviance(solution.problem.y, e).sum()) for e in (found, refits)]
+    deviance = [
+        float(solution.problem.response.unit_deviance(solution.problem.y[::2], e).sum()) for e in (found, refits)
+    ]
     assert deviance[0] == pytest.approx(deviance[1], rel=0.08)
 
 

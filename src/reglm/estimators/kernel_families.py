@@ -17,7 +17,8 @@ from reglm.kernels import budget, irls_criteria
 from reglm.kernels.duals import decompose
 from reglm.kernels.grams import checked_gram, resolve
 from reglm.kernels.irls_criteria import Path, Smoother
-from reglm.kernels.irls_dual import Problem, Solution
+from reglm.kernels.irls_dual import Solution
+from reglm.kernels.irls_problem import Problem
 from reglm.links import Link
 from reglm.parameters import Array
 from reglm.response import Response
@@ -48,13 +49,13 @@ def check(model: Any, family: Family) -> None:
 
 def check_shape(family: Family, y: Array) -> None:
     """Raise ValueError if a family has shape parameters to estimate."""
-    if not family.specs(y):
-        return
-    remedy = "family='multinomial'" if family.name == "ordinal" else f"family='{family.name}(value)'"
-    raise ValueError(
-        f"family={family.name!r} has shape parameters to estimate, which a kernel regression does not; fix them, or "
-        f"estimate them by RecursiveGLMRegressor first: {remedy}."
-    )
+    names = ", ".join(spec.name for spec in family.specs(y))
+    if names:
+        raise ValueError(
+            f"family={family.name!r} has shape parameters to estimate ({names}), which a kernel regression does not. "
+            "Fix them where the family takes them, as in 'negative_binomial(0.5)'; use 'multinomial' for 'ordinal'; or "
+            "fit a RecursiveGLMRegressor, on RandomFeatures."
+        )
 
 
 def fit(model: Any, rows: Rows, y: Any, weights: Array, offset: Any, exposure: Any) -> None:

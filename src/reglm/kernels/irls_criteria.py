@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from reglm.kernels.irls_dual import Problem, Solution, solve
+from reglm.kernels.irls_dual import Solution, solve
+from reglm.kernels.irls_problem import Problem
 from reglm.parameters import Array
 
 SPAN = (1e-8, 1e1)
