@@ -259,7 +259,7 @@ class ArchitectureSearch(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, sparse matrix or data frame (n, n_features_in_)
+        X : array, sparse matrix or data frame (n, columns)
             All columns that `fit` was given.
         offset, exposure
             As in the estimator's `predict`.

@@ -48,7 +48,7 @@ class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Attributes
     ----------
-    directions_ : ndarray (n_features_in_, m)
+    directions_ : ndarray (columns, m)
         Scaled directions, m = n_components or half of it, rounded up, for ``"rbf"``.
     intercepts_ : ndarray (m,)
         Scaled biases, phases for ``"rbf"``.
@@ -131,7 +131,7 @@ class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array, sparse matrix or data frame (n, n_features_in_)
+        X : array, sparse matrix or data frame (n, columns)
 
         Returns
         -------
