@@ -202,7 +202,8 @@ def test_exposures_are_routed_through_pipelines():
 
 
 def test_polars_frames_and_pickles():
-    frame = pl.from_pandas(X[["a", "b"]].assign(site=np.array(["n", "s", "w"])[RNG.integers(0, 3, 150)]))
+    site = np.array(["n", "s", "w"])[RNG.integers(0, 3, 150)]
+    frame = pl.DataFrame({"a": X["a"].to_numpy(), "b": X["b"].to_numpy(), "site": site.tolist()})
     found = ArchitectureSearch(LINEAR, [()], inputs="backward").fit(frame, COUNTS)
     assert found.best_params_["inputs"] == ["a", "b"]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict(frame), found.predict(frame))
