@@ -6,6 +6,7 @@ in every process.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from pytensor.gradient import DisconnectedType
@@ -56,9 +57,9 @@ class RisingOp(BinaryScalarOp):
         """Evaluate at one pair of numbers."""
         return import_func_from_string(self.nfunc_spec[0])(y, r)
 
+    @abstractmethod
     def slope(self, y: Variable, r: Variable) -> Variable:
         """Return the derivative in r."""
-        raise NotImplementedError
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
         """The response y has no gradient."""
