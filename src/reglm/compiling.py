@@ -25,6 +25,7 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import toposort
 
+from reglm.ops.affine import is_wide
 from reglm.ops.plain import PLAIN
 from reglm.threads import map_rows
 
@@ -182,7 +183,8 @@ class Program:
             edges = [*range(start, stop, block), stop]
             return _total(form(*self._cut(arguments, *pair)) for pair in pairwise(edges))
 
-        return [np.asarray(output) for output in _total(map_rows(part, n, SHARE_ROWS))]
+        wide = any(a.ndim == 2 and is_wide(*a.shape) for i, a in enumerate(arguments) if i not in self._rows)
+        return [np.asarray(output) for output in _total(map_rows(part, n, SHARE_ROWS, hold=wide))]
 
     def _cut(self, arguments: Sequence[Array], start: int, stop: int) -> list[Array]:
         cut = list(arguments)

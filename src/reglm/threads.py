@@ -93,7 +93,9 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has the pool but none of its threads
 
 
-def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS) -> Iterator[T]:
+def map_rows(
+    function: Callable[[int, int], T], n_rows: int, smallest: int, parts: int = PARTS, *, hold: bool = True
+) -> Iterator[T]:
     """Apply `function` to consecutive row ranges and yield the results in order.
 
     Parameters
@@ -106,6 +108,9 @@ def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, part
         Rows below which a range is not worth a thread.
     parts : int
         Most ranges; there are a power of two.
+    hold : bool
+        Hold BLAS to one thread meanwhile. Where products are too small for its threads anyway, better not: each
+        release wakes them, and they spin on a core for a while.
 
     Yields
     ------
@@ -117,7 +122,7 @@ def map_rows(function: Callable[[int, int], T], n_rows: int, smallest: int, part
     if parts == 1:
         yield function(0, n_rows)
         return
-    with single_threaded():
+    with single_threaded() if hold else nullcontext():
         yield from _shared(function, edges, min(parts, allowed()))
 
 

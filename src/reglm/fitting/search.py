@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +15,13 @@ from reglm.fitting.rescale import Scaling
 from reglm.fitting.separation import Watch
 from reglm.fitting.settings import NEWTON_PARAMETERS, Settings, minimise_options
 from reglm.likelihood import Data, Likelihood
+from reglm.ops.affine import is_wide
 from reglm.optimize import minimize
 from reglm.optimize.irls import irls
 from reglm.optimize.problem import Result
 from reglm.parameters import Array
 from reglm.record import Restart
+from reglm.threads import single_threaded
 
 POLISH_OPERATIONS = 50_000_000
 """Rows times squared parameters up to which "auto" ends a search by Newton steps."""
@@ -102,7 +105,17 @@ def one_search(
     problem = Penalised(penalised.likelihood, penalised.data, penalised.penalty, rng).problem(l1, validation)
     state = None if settings.memory is None else settings.memory.state
     options = minimise_options(settings, rng)
-    return minimize(problem, theta, solver, callback=settings.callback, state=state, **options)
+    with _calm(penalised.likelihood):
+        return minimize(problem, theta, solver, callback=settings.callback, state=state, **options)
+
+
+def _calm(likelihood: Likelihood) -> AbstractContextManager:
+    """Return a context of single-threaded BLAS where products are too small for its threads.
+
+    Woken by a solver's own small products, those threads spin for a while on the cores that rows are shared among.
+    """
+    wide = any(len(spec.shape) == 2 and is_wide(*spec.shape) for spec in likelihood.layout.specs)
+    return nullcontext() if wide else single_threaded()
 
 
 def search(
@@ -163,7 +176,8 @@ def _polishable(likelihood: Likelihood, data: Data, solver: str, best: Result) -
 def polish(penalised: Penalised, best: Result) -> Result:
     """End a search by trust-region Newton steps on Hessian products; kept only if the objective does not rise."""
     products = replace(penalised.problem(), hessian=None)
-    end = minimize(products, best.theta, "trust-newton", max_iter=POLISH_ITERATIONS, tol=1e-10)
+    with _calm(penalised.likelihood):
+        end = minimize(products, best.theta, "trust-newton", max_iter=POLISH_ITERATIONS, tol=1e-10)
     if not (np.isfinite(end.value) and end.value <= best.value):
         return best
     end.n_iter += best.n_iter

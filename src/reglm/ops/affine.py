@@ -64,6 +64,11 @@ def rows_at_once(p: int, k: int) -> int:
     return rows if rows >= 256 else 2**62
 
 
+def is_wide(p: int, k: int) -> bool:
+    """Whether products with a p x k matrix are left to BLAS whole, which then uses its threads."""
+    return SINGLE // max(p * k, 1) < 256
+
+
 def pieces(n: int, p: int, k: int) -> Iterator[slice]:
     """Slices of n rows, `rows_at_once` each; one empty slice if there are none."""
     step = rows_at_once(p, k)
