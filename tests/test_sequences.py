@@ -8,20 +8,24 @@ from reglm.statespace.sequences import sequences
 
 def test_one_sequence_by_default():
     s = sequences(5)
-    assert len(s) == 1 and s.n == 5 and list(s.slices()) == [slice(0, 5)]
+    assert len(s) == 1
+    assert s.n == 5
+    assert list(s.slices()) == [slice(0, 5)]
 
 
 def test_lengths():
     s = sequences(6, lengths=[1, 3, 2])
     assert s.edges.tolist() == [0, 1, 4, 6]
     rows = np.arange(6)
-    assert s.stack(rows) is rows and s.unstack(rows) is rows
+    assert s.stack(rows) is rows
+    assert s.unstack(rows) is rows
 
 
 def test_groups_apart():
     groups = np.array(["b", "a", "b", "c", "a", "b"])
     s = sequences(6, groups=groups)
-    assert s.labels.tolist() == ["b", "a", "c"] and s.lengths.tolist() == [3, 2, 1]
+    assert s.labels.tolist() == ["b", "a", "c"]
+    assert s.lengths.tolist() == [3, 2, 1]
     rows = np.arange(6)
     assert s.stack(rows).tolist() == [0, 2, 5, 1, 4, 3]
     assert np.array_equal(s.unstack(s.stack(rows)), rows)
@@ -29,7 +33,8 @@ def test_groups_apart():
 
 def test_groups_together_need_no_copy():
     s = sequences(4, groups=[7, 7, 3, 3])
-    assert s.order is None and s.labels.tolist() == [7, 3]
+    assert s.order is None
+    assert s.labels.tolist() == [7, 3]
 
 
 @pytest.mark.parametrize(

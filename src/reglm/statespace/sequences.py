@@ -6,6 +6,7 @@ one group keep their order and need not lie together. Only `groups` survives a s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ class Sequences:
     def slices(self) -> Iterator[slice]:
         """Yield the rows of each sequence after `stack`."""
         edges = self.edges
-        return (slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        return (slice(int(a), int(b)) for a, b in itertools.pairwise(edges))
 
     def stack(self, rows: Any) -> Any:
         """Rows as the user has them, in the order of the sequences."""
@@ -87,9 +88,7 @@ def sequences(n: int, lengths: Any = None, groups: Any = None) -> Sequences:
         or missing entries.
     """
     if lengths is not None and groups is not None:
-        raise ValueError(
-            "lengths and groups are both given; one of them says where sequences end, leave out the other."
-        )
+        raise ValueError("lengths and groups are both given; one of them says where sequences end, drop the other.")
     if groups is not None:
         return _by_name(n, np.asarray(groups))
     if lengths is None:
@@ -100,9 +99,7 @@ def sequences(n: int, lengths: Any = None, groups: Any = None) -> Sequences:
     given = given.astype(np.int64)
     empty = np.flatnonzero(given < 1)
     if empty.size:
-        raise ValueError(
-            f"lengths[{empty[0]}]={given[empty[0]]}: an empty sequence holds nothing to fit; leave it out."
-        )
+        raise ValueError(f"lengths[{empty[0]}]={given[empty[0]]}: an empty sequence has nothing to fit; drop it.")
     if given.sum() != n:
         raise ValueError(
             f"lengths add up to {given.sum()}, X has {n} rows. A splitter hands the whole of lengths to every fold: "
