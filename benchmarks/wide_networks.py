@@ -32,7 +32,7 @@ ACTIVATIONS = {
     "tanh": (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
     "sin+cos": (lambda a: np.sin(a) + np.cos(a), lambda a: np.cos(a) - np.sin(a)),
 }
-POINTS, NEW, PENALTY, WIDTHS, REPEATS = 100, 50, 1.0, (128, 256, 512, 1024, 2048, 4096), 10
+POINTS, NEW, PENALTIES, WIDTHS, REPEATS = 100, 50, (1.0, 0.1), (128, 256, 512, 1024, 2048, 4096), 10
 
 
 class Layer(NamedTuple):
@@ -93,7 +93,9 @@ def random_networks(draws: int, seed: int = 0) -> list[list[object]]:
     return lines
 
 
-def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, activation: str) -> np.ndarray:
+def trained(
+    layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, activation: str, penalty: float
+) -> np.ndarray:
     """Predictions for `new`, less the initial function, after gradient descent on the penalised squared error.
 
     The step is 1 over the largest eigenvalue of ``J J' + lambda`` at the start, with Nesterov's momentum for its
@@ -102,8 +104,8 @@ def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, 
     f, slope = ACTIVATIONS[activation]
     start = [Layer(layer.W.copy(), layer.b.copy()) for layer in layers]
     before, before_new = (forward(start, rows, f)[1][-1][:, 0] for rows in (X, new))
-    largest = np.linalg.eigvalsh(kernels(start, X, activation)[1])[-1] + PENALTY
-    root = np.sqrt(PENALTY / largest)
+    largest = np.linalg.eigvalsh(kernels(start, X, activation)[1])[-1] + penalty
+    root = np.sqrt(penalty / largest)
     momentum, step, first = (1 - root) / (1 + root), 1 / largest, None
     now, ahead = start, start
     for _ in range(20_000):
@@ -113,7 +115,7 @@ def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, 
         for k in (1, 0):
             h = inputs[k]
             scale = np.sqrt(WEIGHT / h.shape[1])
-            pull = PENALTY * (ahead[k].W - layers[k].W), PENALTY * (ahead[k].b - layers[k].b)
+            pull = penalty * (ahead[k].W - layers[k].W), penalty * (ahead[k].b - layers[k].b)
             gradient.insert(0, Layer(scale * h.T @ delta + pull[0], np.sqrt(BIAS) * delta.sum(axis=0) + pull[1]))
             if k:
                 delta = scale * delta @ ahead[k].W.T * slope(affine[0])
@@ -129,18 +131,20 @@ def trained(layers: list[Layer], X: np.ndarray, y: np.ndarray, new: np.ndarray, 
     return forward(now, new, f)[1][-1][:, 0] - before_new
 
 
-def training(widths: Sequence[int], repeats: int, activation: str = "tanh") -> tuple[list[list[object]], float, float]:
+def training(
+    widths: Sequence[int], repeats: int, penalty: float, activation: str = "tanh"
+) -> tuple[list[list[object]], float, float]:
     """Lines of the second table, the slope of the logarithms, and the condition number of ``T + lambda``."""
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(POINTS, 3)), rng.normal(size=(NEW, 3))
     y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.1 * rng.normal(size=POINTS)
     kernel = NetworkKernel(1, activation, "ntk", WEIGHT, BIAS)
-    T = kernel(X) + PENALTY * np.eye(POINTS)
+    T = kernel(X) + penalty * np.eye(POINTS)
     limit = kernel(new, X) @ np.linalg.solve(T, y)
     lines: list[list[object]] = []
     for width in widths:
         gaps = [
-            np.sqrt(np.mean((trained(drawn(rng, [3, width, 1]), X, y, new, activation) - limit) ** 2))
+            np.sqrt(np.mean((trained(drawn(rng, [3, width, 1]), X, y, new, activation, penalty) - limit) ** 2))
             for _ in range(repeats)
         ]
         relative = np.array(gaps) / np.sqrt(np.mean(limit**2))
@@ -156,13 +160,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--penalties", type=float, nargs="+", default=PENALTIES)
     options = parser.parse_args()
     random = random_networks(options.draws)
     table(f"random networks of width {WIDTH}", ("case", "draws", "largest z", "bound", "excess x width"), random)
-    lines, slope, condition = training(options.widths, options.repeats)
-    table("trained networks", ("width", "relative gap", "its error", "gap x width^1/2"), lines)
-    print(f"slope {slope:.3f}, condition number {condition:.3g}, lambda {PENALTY}")
-    save(__file__, {"random": random, "trained": lines, "slope": slope, "condition": condition})
+    curves = {}
+    for penalty in options.penalties:
+        lines, slope, condition = training(options.widths, options.repeats, penalty)
+        table(f"trained networks, lambda {penalty:g}", ("width", "relative gap", "its error", "gap x width^1/2"), lines)
+        print(f"slope {slope:.3f}, condition number {condition:.3g}", flush=True)
+        curves[f"{penalty:g}"] = {"lines": lines, "slope": slope, "condition": condition}
+    save(__file__, {"random": random, "trained": curves})
 
 
 if __name__ == "__main__":

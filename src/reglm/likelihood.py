@@ -19,11 +19,12 @@ from pytensor.tensor.variable import TensorVariable
 from reglm import ops
 from reglm.compiling import Graph, Tiered, evaluate, function
 from reglm.families import Family, Mean
-from reglm.layers import Batch, Scope, SparseRows, Tap, Trace
+from reglm.layers import Batch, PackedRows, Scope, SparseRows, Tap, Trace
 from reglm.links import Link
 from reglm.network import Network, linear_predictor
 from reglm.parameters import Array, Layout, Spec
 from reglm.response import Response, Working
+from reglm.statespace.packing import Packed
 
 BLOCK_ELEMENTS = 1_000_000
 """Predictions run in blocks of rows whose widest arrays hold about this many numbers."""
@@ -32,16 +33,29 @@ BUFFER_SHAPES = {0: (), 1: (None,), 2: (1, None)}
 
 
 class Data(NamedTuple):
-    """Rows of data: X (n, p) dense or CSR, y (n, Ky), offset (n, K), weights (n, 1)."""
+    """Rows of data: X (n, p) dense, CSR or packed sequences, y (n, Ky), offset (n, K), weights (n, 1).
+
+    With packed sequences y, offset and weights have a row for each row of X, in packed order, or one for each sequence.
+    """
 
     X: Any
     y: Array
     offset: Array
     weights: Array
 
+    @property
+    def units(self) -> int:
+        """Number of observations that `rows` chooses from: rows, or sequences where X is packed."""
+        return len(self.X) if isinstance(self.X, Packed) else len(self.y)
+
     def rows(self, which: Array | slice) -> Data:
-        """Some of the rows."""
-        return Data(*(part[which] for part in self))
+        """Some of the rows; where X is packed, some of the sequences, in their own order."""
+        if not isinstance(self.X, Packed):
+            return Data(*(part[which] for part in self))
+        which = which if isinstance(which, slice) else np.sort(which)
+        rows, sizes = self.X.chosen(which)
+        chosen = which if len(self.y) == len(self.X) else rows
+        return Data(Packed(self.X.rows[rows], sizes), *(part[chosen] for part in self[1:]))
 
 
 @dataclass
@@ -60,12 +74,14 @@ class Symbols:
 
     def rows(self) -> list[TensorVariable]:
         """Inputs with a row for each observation; none where observations do not act one by one."""
-        alone = not isinstance(self.X, SparseRows) and not self.trace.statistics
+        alone = not isinstance(self.X, (SparseRows, PackedRows)) and not self.trace.statistics
         return [self.X, self.y, self.offset, self.weights, *self.trace.noise] if alone else []
 
     def inputs(self) -> list[TensorVariable]:
         """Inputs in the order of `Likelihood.arguments`."""
         X = list(self.X) if isinstance(self.X, SparseRows) else [self.X]
+        if isinstance(self.X, PackedRows):
+            X = [self.X.rows, self.X.sizes, self.X.last, *self.X.states]
         data = [*X, self.y, self.offset, self.weights]
         return [*self.parameters.values(), *self.buffers.values(), *data, *self.trace.noise, *self.extra]
 
@@ -76,7 +92,7 @@ class Likelihood:
     Parameters
     ----------
     network : Network
-        Resolved, so that all shapes are known.
+        Resolved, so that all shapes are known. With recurrent layers X comes as packed sequences.
     family : Family
     link : Link
         Of the response.
@@ -105,6 +121,7 @@ class Likelihood:
         self.dtype = dtype
         self.backend = backend
         self.is_sparse = is_sparse
+        self.is_packed = network.is_sequential
         self.shape_specs = tuple(shape_specs)
         self.layout = Layout([*network.specs(), *self.shape_specs])
         self.buffers = {name: self._cast(value) for name, value in network.buffers().items()}
@@ -123,8 +140,8 @@ class Likelihood:
         array = np.asarray(array)
         return np.asarray(array, dtype=self.dtype if array.dtype.kind == "f" else array.dtype, order="C")
 
-    def symbols(self, *, training: bool = False, per_row: bool = False) -> Symbols:
-        """Fresh graph inputs and the linear predictor, offset included."""
+    def symbols(self, *, training: bool = False, per_row: bool = False, states: int = 0) -> Symbols:
+        """Fresh graph inputs and the linear predictor, offset included; recurrences may start from given `states`."""
         parameters = {
             spec.name: pt.tensor(spec.name, dtype=self.dtype, shape=(None,) * len(spec.shape))
             for spec in self.layout.specs
@@ -133,14 +150,19 @@ class Likelihood:
             name: pt.tensor(name, dtype=str(value.dtype), shape=BUFFER_SHAPES[value.ndim])
             for name, value in self.buffers.items()
         }
-        X = self._symbolic_rows()
+        X = self._symbolic_rows(states)
         y, offset = (pt.matrix(name, dtype=self.dtype) for name in ("y", "offset"))
         weights = pt.tensor("weights", dtype=self.dtype, shape=(None, 1))
-        scope = Scope(parameters, buffers, y.shape[0], self.dtype, training, per_row)
-        eta = linear_predictor(self.network, X, scope) + offset
+        packed = X if isinstance(X, PackedRows) else None
+        h = X.rows if packed else X
+        scope = Scope(parameters, buffers, (h if packed else y).shape[0], self.dtype, training, per_row, packed=packed)
+        eta = linear_predictor(self.network, h, scope) + offset
         return Symbols(parameters, buffers, X, y, offset, weights, eta, scope.trace)
 
-    def _symbolic_rows(self) -> Batch:
+    def _symbolic_rows(self, states: int) -> Batch:
+        if self.is_packed:
+            rows, *carried = (pt.matrix(dtype=self.dtype) for _ in range(1 + states))
+            return PackedRows(rows, pt.lvector("sizes"), pt.lvector("last"), tuple(carried))
         if self.is_sparse:
             data = pt.vector("data", dtype=self.dtype)
             return SparseRows(data, pt.ivector("indices"), pt.ivector("indptr"))
@@ -185,6 +207,8 @@ class Likelihood:
     def arguments(self, theta: Array, data: Data, noise: Sequence[Array] = ()) -> list[Array]:
         """Arrays in the order of `Symbols.inputs`."""
         X = [data.X.data, data.X.indices, data.X.indptr] if self.is_sparse else [data.X]
+        if self.is_packed:
+            X = [data.X.rows, data.X.sizes, data.X.last]
         return [*self.layout.views(theta).values(), *self.buffers.values(), *X, *data[1:], *noise]
 
     def value_grad(self, theta: Array, data: Data, noise: Sequence[Array] | None = None) -> tuple[float, Array]:
@@ -245,14 +269,20 @@ class Likelihood:
         return [(tap, [next(inputs) for _ in tap.h], delta) for tap, delta in zip(taps, deltas, strict=True)]
 
     def eta(self, theta: Array, X: Any, offset: Array | None = None) -> Array:
-        """Linear predictor (n, K), by NumPy and in blocks of rows; nothing is compiled."""
+        """Linear predictor (n, K), by NumPy and in blocks of rows (sequences: at once); nothing is compiled."""
 
         def build() -> Graph:
             s = self.symbols()
             return Graph(s.inputs(), [s.eta])
 
         program = self._program("eta", build).program
-        n, K = X.shape[0], self.network.outputs()
+        K = self.network.outputs()
+        if self.is_packed:
+            n = len(X) if self.network.is_per_sequence else X.shape[0]
+            zeros = np.zeros((n, K), dtype=self.dtype)
+            data = Data(X, zeros, zeros if offset is None else offset, zeros[:, :1])
+            return np.asarray(program.interpret(self.arguments(theta, data))[0])
+        n = X.shape[0]
         eta = np.empty((n, K), dtype=self.dtype)
         block = max(1, BLOCK_ELEMENTS // self.widest())
         for start in range(0, n, block):

@@ -12,7 +12,19 @@ from typing import Any
 
 from pytensor.tensor.variable import TensorVariable
 
-from reglm.layers import Batch, Dense, Dropout, Embedding, Layer, Parallel, Scope, Select, Sequential
+from reglm.layers import (
+    Batch,
+    Dense,
+    Dropout,
+    Embedding,
+    Last,
+    Layer,
+    Parallel,
+    Scope,
+    Select,
+    Sequential,
+    inner_layers,
+)
 from reglm.layers.composite import prefixed
 from reglm.parameters import Array, Layout, Spec, zeros
 
@@ -79,6 +91,16 @@ class Network:
     def noise(self) -> list[int]:
         """Widths of the uniform draws a row needs while training."""
         return self.chain.noise(self.inputs) + ([] if self.skip is None else self.skip.noise(self.inputs))
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether rows act on later ones, so that they have to come as sequences."""
+        return any(layer.sequential for layer in inner_layers(self.chain))
+
+    @property
+    def is_per_sequence(self) -> bool:
+        """Whether there is one linear predictor for each sequence, not one for each row."""
+        return any(isinstance(layer, Last) for layer in self.chain.layers)
 
     def structure(self) -> tuple[Any, ...]:
         """Name the graph, sizes aside."""

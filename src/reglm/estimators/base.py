@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from reglm.estimators.options import Options, refuse_threshold
 from reglm.estimators.reader import FittedReader
 from reglm.fitting import Settings
 from reglm.fitting import fit as fit_likelihood
-from reglm.layers import Activation, Dense, Embedding, Layer
+from reglm.layers import Activation, Dense, Embedding, Layer, inner_layers
 from reglm.likelihood import Data, Likelihood
 from reglm.network import Network, compose, multilayer
 from reglm.parameters import Array
@@ -281,10 +281,3 @@ class BaseRecursiveGLM(Duality, Options, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def inner_layers(layer: Layer) -> Iterator[Layer]:
-    """Yield a layer and all those inside it."""
-    yield layer
-    for part in (*getattr(layer, "layers", ()), *getattr(layer, "branches", ())):
-        yield from inner_layers(part)

@@ -110,9 +110,18 @@ class NetworkDual:
 
     def predict(self, X: Any, offset: Any = None, exposure: Any = None) -> Array:
         """Mean responses (n,) or (n, m) at the linear predictor ``o(x) + k(x, X) a + x'b``."""
+        columns, rest = self._columns(X, offset, exposure)
+        return self.regressor.predict(columns, offset=rest)
+
+    def logpdf(self, X: Any, y: Any, offset: Any = None, exposure: Any = None) -> Array:
+        """Log predictive density of each row (n,); see `KernelDualRegressor.logpdf`."""
+        columns, rest = self._columns(X, offset, exposure)
+        return self.regressor.logpdf(columns, y, offset=rest)
+
+    def _columns(self, X: Any, offset: Any, exposure: Any) -> tuple[Array, Array]:
+        """Columns of J and ``o(x)`` of new rows."""
         coded, shift = self.estimator._rows(X, offset, exposure)
-        columns = np.hstack(self.linearisation.columns(coded))
-        return self.regressor.predict(columns, offset=self.linearisation.rest(coded, shift))
+        return np.hstack(self.linearisation.columns(coded)), self.linearisation.rest(coded, shift)
 
     def primal(self) -> Array:
         """Parameters theta (P,) of the network whose predictions these are: ``J'a`` in place of the penalised ones."""
@@ -125,7 +134,7 @@ def coded_rows(estimator: BaseRecursiveGLM, X: Any) -> Any:
     return contiguous(estimator.design_.transform(X, estimator).X, estimator.fit_.likelihood.dtype)
 
 
-def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: bool) -> NetworkDual:
+def network_dual(estimator: BaseRecursiveGLM, alpha: float | str | None, linearised: bool) -> NetworkDual:
     """See `Duality.dual`."""
     from reglm.estimators.kernel_dual import KernelDualRegressor  # loads scikit-learn's kernels: not for every fit
 
@@ -136,7 +145,7 @@ def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: b
         raise ValueError("dual() needs the training rows, which a loaded model does not have; fit it again.")
     if linearised and fit.likelihood.network.outputs() > 1:
         raise ValueError("dual(linearised=True) is for one output: hidden parameters are shared between outputs.")
-    linear = _linearisation(fit, alpha, linearised)
+    linear = _linearisation(fit, alpha if isinstance(alpha, float) else float(estimator.alpha) or 1.0, linearised)
     penalised, free = linear.columns(data.X)
     target, rest = data.y.astype(float), linear.rest(data.X, data.offset)
     first = penalised.shape[1]
@@ -149,10 +158,12 @@ def network_dual(estimator: BaseRecursiveGLM, alpha: float | None, linearised: b
     return NetworkDual(estimator, linear, regressor)
 
 
-def _penalty(estimator: BaseRecursiveGLM, alpha: float | None) -> float:
+def _penalty(estimator: BaseRecursiveGLM, alpha: float | str | None) -> float | str:
     """Return alpha, checked, for a model that has a dual."""
     if estimator.l1:
         raise ValueError(f"l1={estimator.l1!r} has no dual here; fit with l1=0.")
+    if isinstance(alpha, str):
+        return alpha
     alpha = float(estimator.alpha) if alpha is None else float(alpha)
     if not 0 < alpha < np.inf:
         raise ValueError(f"alpha={alpha!r} gives no dual: fit with alpha > 0, or pass dual(alpha=...).")
@@ -225,13 +236,14 @@ class Duality:
         width = self.fit_.likelihood.layout.views(self.fit_.theta)["output.W"].shape[0]
         return feature_gram(lambda rows: last_features(self.fit_, rows), width, coded, other)
 
-    def dual(self: Any, alpha: float | None = None, *, linearised: bool = False) -> NetworkDual:
+    def dual(self: Any, alpha: float | str | None = None, *, linearised: bool = False) -> NetworkDual:
         """Kernel regression whose predictions are those of the network with its last layer refitted.
 
         Parameters
         ----------
-        alpha : float, optional
-            Penalty; by default that of the network. Biases are not penalised.
+        alpha : float or {"loo", "gcv", "reml", "ml"}, optional
+            Penalty, by default that of the network, or what chooses it; see `reglm.KernelDualRegressor`. Penalties of
+            single layers keep their ratio to it. Biases are not penalised.
         linearised : bool
             Take all parameters, eta being linearised in them at the estimates, instead of those of the output layer
             (and of ``skip=True``, in which eta is linear). At a stationary point of the penalised likelihood the

@@ -1,9 +1,9 @@
 """Layers from which recursive GLMs are composed."""
 
-from reglm.layers.base import Layer, from_config
+from reglm.layers.base import Layer, from_config, inner_layers
 from reglm.layers.composite import Parallel, Residual, Sequential
 from reglm.layers.inputs import Embedding, Periodic, PiecewiseLinear, Select, Spline
-from reglm.layers.scope import Batch, Scope, SparseRows, Tap, Trace
+from reglm.layers.scope import Batch, PackedRows, Scope, SparseRows, Tap, Trace
 from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Layer",
+    "PackedRows",
     "Parallel",
     "Periodic",
     "PiecewiseLinear",
@@ -27,4 +28,5 @@ __all__ = [
     "Tap",
     "Trace",
     "from_config",
+    "inner_layers",
 ]

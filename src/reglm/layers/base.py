@@ -7,7 +7,7 @@ rows at shared positions. Layers are frozen dataclasses: their fields are their 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -23,6 +23,8 @@ class Layer(ABC):
     """What every layer offers."""
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
+    sequential: ClassVar[bool] = False
+    """Whether the rows have to be those of sequences (`reglm.layers.PackedRows`)."""
 
     def __init_subclass__(cls) -> None:
         Layer.registry[cls.__name__] = cls
@@ -59,6 +61,13 @@ class Layer(ABC):
         """Constructor arguments as JSON."""
         arguments = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         return {"layer": type(self).__name__} | arguments
+
+
+def inner_layers(layer: Layer) -> Iterator[Layer]:
+    """Yield a layer and all those inside it."""
+    yield layer
+    for part in (*getattr(layer, "layers", ()), *getattr(layer, "branches", ())):
+        yield from inner_layers(part)
 
 
 def plain(value: Any) -> Any:

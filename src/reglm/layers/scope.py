@@ -27,6 +27,26 @@ class SparseRows(NamedTuple):
     indptr: TensorVariable
 
 
+class PackedRows(NamedTuple):
+    """Rows of sequences in packed order (`reglm.statespace.packing`), as graph inputs.
+
+    Parameters
+    ----------
+    rows : matrix (n, p)
+    sizes : vector of int64 (T,)
+        Sequences with a row at each step.
+    last : vector of int64 (S,)
+        Row that ends each sequence.
+    states : tuple of matrices (S, H)
+        What recurrent layers start from, in order of use; empty where they start from zero.
+    """
+
+    rows: TensorVariable
+    sizes: TensorVariable
+    last: TensorVariable
+    states: tuple[TensorVariable, ...] = ()
+
+
 Batch = Any
 """A TensorVariable (n, width), or `SparseRows`."""
 
@@ -60,6 +80,7 @@ class Trace:
     taps: list[Tap] = field(default_factory=list)
     noise: list[TensorVariable] = field(default_factory=list)
     statistics: dict[str, TensorVariable] = field(default_factory=dict)
+    states: list[TensorVariable] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,8 @@ class Scope:
         Batch statistics and dropout on.
     per_row : bool
         Broadcast shared parameters over the rows, so that derivatives per example exist.
+    packed : PackedRows or None
+        The sequences whose rows these are.
     """
 
     parameters: Mapping[str, TensorVariable]
@@ -85,6 +108,7 @@ class Scope:
     training: bool = False
     per_row: bool = False
     prefix: str = ""
+    packed: PackedRows | None = None
     trace: Trace = field(default_factory=Trace)
 
     def child(self, name: str) -> Scope:
@@ -132,6 +156,17 @@ class Scope:
         draws = pt.matrix(f"{self.prefix}noise{len(self.trace.noise)}", dtype="float32")
         self.trace.noise.append(draws)
         return draws
+
+    def sequences(self, layer: str) -> PackedRows:
+        """Return the sequences whose rows these are; ValueError where the rows are not those of sequences."""
+        if self.packed is None:
+            raise ValueError(f"{layer} needs the rows of sequences; use it in RecurrentGLM, or pack them (statespace).")
+        return self.packed
+
+    def state(self, zero: TensorVariable) -> TensorVariable:
+        """Return what a recurrent layer starts from, `zero` (S, H) unless a state is carried over."""
+        given = () if self.packed is None else self.packed.states
+        return given[len(self.trace.states)] if given else zero
 
     def record(self, name: str, value: TensorVariable) -> None:
         """Remember a statistic of the training batch under the name of the buffer it estimates."""
