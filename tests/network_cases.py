@@ -42,7 +42,7 @@ def simplest(kind):
     return kind(**{name: ARGUMENTS[name] for name in required})
 
 
-LAYERS = [simplest(kind) for kind in layers.Layer.registry.values()] + VARIANTS
+LAYERS = [simplest(kind) for kind in layers.Layer.registry.values() if not kind.sequential] + VARIANTS
 
 
 def label(layer):

@@ -159,6 +159,14 @@ class Response:
 
         return self._run("density", formula, shape, eta, y, weights, phi)[0]
 
+    def objective(self, y: Array, eta: Array, weights: Array, shape: Shape | None = None) -> float:
+        """Minus the log-likelihood at dispersion 1, up to the constant `reglm.likelihood` leaves out."""
+
+        def formula(i: Inputs) -> list[TensorVariable]:
+            return [self.family.objective(i.y, i.mean, i.weights, **i.shape).sum(axis=1)]
+
+        return -float(self._run("objective", formula, shape, eta, y, weights)[0].sum())
+
     def working(
         self,
         y: Array,

@@ -108,7 +108,7 @@ def _estimate(
     scale = scale or scaling(likelihood.network, likelihood.layout, data.X, data.weights)
     train, validation = data._replace(X=scale.apply(data.X)), None
     if settings.early_stopping and not settings.partial:
-        kept, held = split_rows(len(data.y), settings.validation_fraction, np.random.default_rng(split))
+        kept, held = split_rows(data.units, settings.validation_fraction, np.random.default_rng(split))
         train, validation = train.rows(kept), train.rows(held)
     perfection = watch(likelihood, train, null, settings.callback)
     settings = replace(settings, callback=perfection)

@@ -42,8 +42,11 @@ def goodness(
     """
     response, shape, family = likelihood.response, likelihood.shape(theta), likelihood.family
     keep = data.weights[:, 0] > 0
-    data = data if keep.all() else data.rows(keep)
+    if not (keep.all() or likelihood.is_packed):  # a row of a sequence bears on later ones, whatever its weight
+        data = data.rows(keep)
     eta = likelihood.eta(theta, data.X, data.offset)
+    if likelihood.is_packed:
+        eta, data = eta[keep], Data(None, *(part[keep] for part in data[1:]))
     w = data.weights
     deviance = float((w * response.unit_deviance(data.y, eta, shape)).sum())
     residual = family.observed(data.y) - response.mean(eta, shape)

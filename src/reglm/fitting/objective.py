@@ -46,19 +46,23 @@ class Penalised:
         """Penalty per unit weight (P,) in the model's dtype; None if there is none."""
         return (self.penalty / self.weight).astype(self.likelihood.dtype) if self.penalty.any() else None
 
-    def _noise(self, rows: int) -> list[Array] | None:
-        """Dropout draws; None (evaluation mode) for networks that train and predict alike."""
+    def _noise(self, data: Data) -> list[Array] | None:
+        """Dropout draws; None (evaluation mode) for networks that train and predict alike.
+
+        The rows of a sequence share theirs (Gal & Ghahramani 2016).
+        """
         widths = self.likelihood.network.noise()
         if not widths and not self.likelihood.has_batch_statistics:
             return None
-        return [self.rng.random((rows, width), dtype="float32") for width in widths]
+        draws = [self.rng.random((data.units, width), dtype="float32") for width in widths]
+        return [draw[data.X.sequence] for draw in draws] if self.likelihood.is_packed else draws
 
     def value_grad(self, theta: Array) -> tuple[float, Array]:
         """Objective and gradient over all rows."""
         value, gradient = 0.0, np.zeros_like(theta)
         for rows in self._blocks():
             data = self.data if rows is None else self.data.rows(rows)
-            noise = self._noise(len(data.y)) if self.likelihood.has_batch_statistics else None
+            noise = self._noise(data) if self.likelihood.has_batch_statistics else None
             part, slope = self.likelihood.value_grad(theta, data, noise)
             value, gradient = value + part, gradient + slope
         gradient += self.penalty * theta
@@ -67,14 +71,14 @@ class Penalised:
     def _blocks(self) -> Iterator[slice | None]:
         """Blocks of rows that bound memory; None for all rows at once, which batch statistics need."""
         n, size = len(self.data.y), max(1, BLOCK_ELEMENTS // self.likelihood.widest())
-        if n <= size or self.likelihood.has_batch_statistics:
+        if n <= size or self.likelihood.has_batch_statistics or self.likelihood.is_packed:
             return iter([None])
         return (slice(start, start + size) for start in range(0, n, size))
 
     def batch_value_grad(self, theta: Array, rows: Array) -> tuple[float, Array]:
         """Mean objective and gradient per unit weight on some rows."""
         batch = self.data.rows(rows)
-        value, gradient = self.likelihood.value_grad(theta, batch, self._noise(len(rows)))
+        value, gradient = self.likelihood.value_grad(theta, batch, self._noise(batch))
         weight = max(float(batch.weights.sum()), np.finfo(float).tiny)
         gradient *= 1.0 / weight
         if self.shrinkage is None:
@@ -104,7 +108,7 @@ class Penalised:
     def problem(self, l1: Array | None = None, validation: Data | None = None) -> Problem:
         """Everything a solver can ask for."""
         return Problem(
-            value_grad=self.value_grad, n_rows=len(self.data.y), information=self.information, hessian=self.hessian,
+            value_grad=self.value_grad, n_rows=self.data.units, information=self.information, hessian=self.hessian,
             hessp=self.hessp, gnp=self.gnp, batch_value_grad=self.batch_value_grad, l1=l1, scale=self.weight,
             monitor=None if validation is None else lambda theta: self.held_out(theta, validation),
         )  # fmt: skip

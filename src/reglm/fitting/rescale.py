@@ -15,6 +15,7 @@ from scipy import sparse
 
 from reglm.network import Network
 from reglm.parameters import Array, Layout
+from reglm.statespace.packing import Packed
 
 LARGEST = 30.0
 """No standardised value is larger: rare indicators keep a moderate scale."""
@@ -33,6 +34,8 @@ class Scaling:
         """Standardised copy of X; X itself if there is nothing to do."""
         if not self.center.any() and np.all(self.scale == 1.0):
             return X
+        if isinstance(X, Packed):
+            return X.replaced(self.apply(X.rows))
         if sparse.issparse(X):
             return sparse.csr_matrix(X @ sparse.diags(1.0 / self.scale))
         return np.ascontiguousarray((X - self.center) / self.scale)
@@ -101,7 +104,7 @@ def scaling(network: Network, layout: Layout, X: Any, weights: Array) -> Scaling
     inputs = network.inputs
     center, scale = np.zeros(inputs), np.ones(inputs)
     if network.rescalings:
-        mean, spread = moments(X, weights)
+        mean, spread = moments(X.rows, np.ones((len(X.rows), 1))) if isinstance(X, Packed) else moments(X, weights)
         covered = list(network.rescalings[0].columns)
         scale[covered] = spread[covered]
         if not sparse.issparse(X) and all(r.bias is not None for r in network.rescalings):

@@ -71,7 +71,7 @@ def watch(likelihood: Likelihood, data: Data, null: Array, callback: Callback | 
     if likelihood.family.dispersion != "fixed" or likelihood.shape_specs:
         return Watch(-np.inf, callback)
     response, eta = likelihood.response, data.offset + null.astype(data.offset.dtype)
-    objective = response.working(data.y, eta, data.weights).objective
+    objective = response.objective(data.y, eta, data.weights)
     deviance = float((data.weights * response.unit_deviance(data.y, eta)).sum())
     weight = float(data.weights.sum())
     least = PERFECT * (min(deviance, weight) if deviance > CONSTANT * weight else weight)

@@ -3,6 +3,7 @@
 from reglm.layers.base import Layer, from_config, inner_layers
 from reglm.layers.composite import Parallel, Residual, Sequential
 from reglm.layers.inputs import Embedding, Periodic, PiecewiseLinear, Select, Spline
+from reglm.layers.recurrent import Last, Recurrent
 from reglm.layers.scope import Batch, PackedRows, Scope, SparseRows, Tap, Trace
 from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
 
@@ -14,11 +15,13 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "Last",
     "Layer",
     "PackedRows",
     "Parallel",
     "Periodic",
     "PiecewiseLinear",
+    "Recurrent",
     "Residual",
     "Scope",
     "Select",

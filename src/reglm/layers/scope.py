@@ -163,10 +163,15 @@ class Scope:
             raise ValueError(f"{layer} needs the rows of sequences; use it in RecurrentGLM, or pack them (statespace).")
         return self.packed
 
-    def state(self, zero: TensorVariable) -> TensorVariable:
-        """Return what a recurrent layer starts from, `zero` (S, H) unless a state is carried over."""
+    def parameter(self, name: str) -> TensorVariable:
+        """Return a parameter that is not tapped: rows it acts on bear on others."""
+        return self.parameters[self.prefix + name]
+
+    def states(self, zero: TensorVariable, count: int) -> list[TensorVariable]:
+        """Return what a recurrent layer starts from, `count` times `zero` (S, H) unless states are carried over."""
         given = () if self.packed is None else self.packed.states
-        return given[len(self.trace.states)] if given else zero
+        done = len(self.trace.states)
+        return list(given[done : done + count]) if given else [zero] * count
 
     def record(self, name: str, value: TensorVariable) -> None:
         """Remember a statistic of the training batch under the name of the buffer it estimates."""
