@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 
 from reglm import RecursiveGLMClassifier, RecursiveGLMRegressor, layers
 from reglm.estimators.duality import last_features
@@ -50,6 +50,21 @@ def test_primal_is_dual(network):
     np.testing.assert_allclose(dual.kernel(NEW), network.feature_kernel(NEW), rtol=1e-12)
     refitted = dual.primal()
     np.testing.assert_allclose(network.fit_.likelihood.eta(refitted, NEW)[:, 0], dual.predict(NEW), atol=1e-12)
+
+
+def test_penalty_by_a_criterion(network):
+    dual = network.dual(alpha="reml")
+    chosen = dual.regressor.alpha_
+    np.testing.assert_allclose(dual.predict(NEW), primal(network, X, y, chosen)(NEW), atol=1e-9)
+    for other in (0.9 * chosen, 1.1 * chosen):
+        least = network.dual(alpha=other).regressor
+        assert least.log_marginal_likelihood_ < dual.regressor.log_marginal_likelihood_
+    views = network.fit_.likelihood.layout.views(network.fit_.theta)
+    h = np.tanh(np.vstack([X, NEW]) @ views["hidden1.W"] + views["hidden1.b"])
+    columns = np.column_stack([np.ones(len(h)), h])
+    inverse = np.linalg.inv(columns[:n].T @ columns[:n] + np.diag([0.0, *[chosen] * h.shape[1]]))
+    sd = np.sqrt(dual.regressor.dispersion_ * (1 + np.einsum("ij,jk,ik->i", columns[n:], inverse, columns[n:])))
+    np.testing.assert_allclose(dual.logpdf(NEW, y[:7]), stats.norm.logpdf(y[:7], dual.predict(NEW), sd), rtol=1e-8)
 
 
 @pytest.mark.parametrize("freq", [False, True])
