@@ -52,6 +52,12 @@ def test_primal_is_dual(network):
     np.testing.assert_allclose(network.fit_.likelihood.eta(refitted, NEW)[:, 0], dual.predict(NEW), atol=1e-12)
 
 
+def test_names_of_free_parameters(network):
+    assert list(network.dual().regressor.summary().table.index) == ["Intercept"]
+    found = network.dual(linearised=True).regressor.summary().table.index
+    assert list(found) == [*(f"hidden1.b[{j}]" for j in range(3)), "Intercept"]
+
+
 def test_penalty_by_a_criterion(network):
     dual = network.dual(alpha="reml")
     chosen = dual.regressor.alpha_

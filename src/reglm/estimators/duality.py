@@ -7,7 +7,7 @@ of J, whose dual has the kernel ``J J'`` over penalised parameters and the colum
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,13 @@ class Linearisation:
     penalised: Array
     free: Array
     scale: Array
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the free parameters, "Intercept" that of the output layer."""
+        every, outputs = self.fit.likelihood.layout.labels(), self.fit.likelihood.layout.slices.get("output.b")
+        inside = range(outputs.start, outputs.stop) if outputs else range(0)
+        return ["Intercept" if j in inside else every[j] for j in self.free]
 
     def columns(self, X: Any) -> tuple[Array, Array]:
         """Columns of J (n, .) of penalised parameters, scaled to the same penalty, and of free ones."""
@@ -155,6 +162,7 @@ def network_dual(estimator: BaseRecursiveGLM, alpha: float | str | None, lineari
     )  # fmt: skip
     weights = data.weights[:, 0].astype(float)
     regressor.fit(np.hstack([penalised, free]), target[:, 0] if target.shape[1] == 1 else target, weights, rest)
+    regressor._design = replace(regressor._design, labels=linear.labels)
     return NetworkDual(estimator, linear, regressor)
 
 

@@ -47,12 +47,15 @@ class KernelDesign:
     seen, linear : ndarray of int
         Coded columns of the kernel and of the linear part.
     intercept : bool
+    labels : sequence of str, optional
+        Names of the linear part's columns; those of X by default.
     """
 
     design: Design | None
     seen: Array
     linear: Array
     intercept: bool
+    labels: Sequence[str] | None = None
 
     @classmethod
     def fit(
@@ -92,6 +95,7 @@ class KernelDesign:
     def names(self) -> list[str]:
         """Names of the columns of the unpenalised part."""
         coded = [] if self.design is None else [self.design.names_out[j] for j in self.linear]
+        coded = coded if self.labels is None else list(self.labels)
         return ["Intercept", *coded] if self.intercept else coded
 
     def read(self, X: Any, estimator: Any) -> Rows:
