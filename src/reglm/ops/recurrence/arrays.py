@@ -8,7 +8,7 @@ products of two imaginary parts vanish in rounding. The same passes therefore gi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def tanh(x: Array) -> Array:
 def steps(sizes: Array, reverse: bool) -> Iterator[slice]:
     """Rows of each step, in the order in which they are run."""
     edges = [0, *accumulate(sizes.tolist())]
-    found = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    found = [slice(a, b) for a, b in pairwise(edges)]
     return reversed(found) if reverse else iter(found)
 
 
@@ -103,7 +103,7 @@ def peepholes(cell: Cell, extras: Sequence[Array]) -> list[Any]:
 
 def forward_step(cell: Cell, x: Array, W: Array, extras: Sequence[Array], state: State) -> tuple[State, State]:
     """Take one step: the new state, and what is saved beside h."""
-    h, H = state[0], len(W)
+    h = state[0]
     if cell.kind == "gru":
         return _gru_forward(cell, x, W, extras, h)
     a = x + h @ W
@@ -112,24 +112,36 @@ def forward_step(cell: Cell, x: Array, W: Array, extras: Sequence[Array], state:
     if cell.kind == "leaky":
         y = activate(cell.activation, a)
         return (y + extras[0] * (h - y),), (y,)
-    if cell.variant == "FGR":
-        a[:, : 3 * H] += state[2] @ extras[-1]
-    forward, _ = formulas.lstm(cell, sigmoid, tanh)
-    *gates, c, h = forward(*named(cell, a, H), state[1], *peepholes(cell, extras))
-    kept = np.hstack([y for g, y in zip("ifoz", gates, strict=True) if g in cell.gates])
-    return (h, c, kept[:, : 3 * H])[: len(state)], (kept, c)
+    return _lstm_forward(cell, a, extras, state)
 
 
 def _gru_forward(cell: Cell, x: Array, W: Array, extras: Sequence[Array], h: Array) -> tuple[State, State]:
-    H = len(W)
+    H, forward = len(W), formulas.gru(1.0)[0]
     if cell.reset_after:
         p = h @ W
         gates, q = sigmoid(x[:, : 2 * H] + p[:, : 2 * H]), p[:, 2 * H :] + extras[0]
         z = tanh(x[:, 2 * H :] + gates[:, H:] * q)
-        return (formulas.gru_forward(gates[:, :H], z, h),), (np.hstack([gates, z, q]),)
+        return (forward(gates[:, :H], z, h),), (np.hstack([gates, z, q]),)
     gates = sigmoid(x[:, : 2 * H] + h @ W[:, : 2 * H])
     z = tanh(x[:, 2 * H :] + (gates[:, H:] * h) @ W[:, 2 * H :])
-    return (formulas.gru_forward(gates[:, :H], z, h),), (np.hstack([gates, z]),)
+    return (forward(gates[:, :H], z, h),), (np.hstack([gates, z]),)
+
+
+def _lstm_forward(cell: Cell, a: Array, extras: Sequence[Array], state: State) -> tuple[State, State]:
+    h, c, *gates = state
+    H = h.shape[1]
+    if cell.variant == "FGR":
+        a[:, : 3 * H] += gates[0] @ extras[-1]
+    advance, emit, _ = formulas.lstm(cell, 1.0, tanh)
+    xi, xf, xo, z = named(cell, a, H)
+    vi, vf, vo = peepholes(cell, extras)
+    seen = (xi + vi * c, xf + vf * c) if cell.peepholes else (xi, xf)
+    i, f = (x if isinstance(x, float) else sigmoid(x) for x in seen)
+    z = z if cell.variant == "NIAF" else tanh(z)
+    c = advance(i, f, z, c)
+    o = 0.0 if cell.variant == "NOG" else sigmoid(xo + vo * c if cell.peepholes else xo)
+    kept = np.hstack([y for g, y in zip("ifoz", (i, f, o, z), strict=True) if g in cell.gates])
+    return (emit(o, c), c, kept[:, : 3 * H])[: len(state)], (kept, c)
 
 
 def backward_step(
@@ -140,34 +152,37 @@ def backward_step(
     `before` is the state it started from, `after` is h and what was saved, d the gradient with respect to the new
     state. Returns the delta of `a` and the gradient with respect to `before`.
     """
-    H = len(W)
     if cell.kind == "gru":
         return _gru_backward(cell, W, before[0], after[1], d[0])
+    if cell.kind == "lstm":
+        return _lstm_backward(cell, W, extras, before, after, d)
     if cell.kind == "elman":
         delta = d[0] * SLOPES[cell.activation](after[0])
         return delta, (delta @ W.T,)
-    if cell.kind == "leaky":
-        delta = d[0] * (1 - extras[0]) * SLOPES[cell.activation](after[1])
-        return delta, (extras[0] * d[0] + delta @ W.T,)
-    _, backward = formulas.lstm(cell, sigmoid, tanh)
-    gates = [1.0 if isinstance(g, float) else g for g in named(cell, after[1], H)]
-    if cell.variant == "CIFG":
-        gates[1] = 1 - gates[0]
-    carried = blocks(d[2], H) if cell.variant == "FGR" else [0.0] * 3
-    *deltas, dc = backward(*gates, before[1], after[2], *peepholes(cell, extras), *d[:2], *carried)
-    delta = np.hstack([x for g, x in zip("ifoz", deltas, strict=True) if g in cell.gates])
-    direct = (delta @ W.T, dc)
-    return delta, (*direct, delta[:, : 3 * H] @ extras[-1].T) if cell.variant == "FGR" else direct
+    delta = d[0] * (1 - extras[0]) * SLOPES[cell.activation](after[1])
+    return delta, (extras[0] * d[0] + delta @ W.T,)
 
 
 def _gru_backward(cell: Cell, W: Array, h: Array, saved: Array, dh: Array) -> tuple[Array, State]:
-    H = len(W)
+    H, (_, backward, reset) = len(W), formulas.gru(1.0)
     u, r, z, *q = blocks(saved, H)
-    du, dz, direct = formulas.gru_backward(u, z, h, dh)
+    du, dz, direct = backward(u, z, h, dh)
     if cell.reset_after:
-        dr = formulas.reset_backward(r, q[0], dz)
+        dr = reset(r, q[0], dz)
         return np.hstack([du, dr, dz]), (direct + np.hstack([du, dr, dz * r]) @ W.T,)
     product = dz @ W[:, 2 * H :].T
-    dr = formulas.reset_backward(r, h, product)
-    gates = np.hstack([du, dr])
+    gates = np.hstack([du, reset(r, h, product)])
     return np.hstack([gates, dz]), (direct + product * r + gates @ W[:, : 2 * H].T,)
+
+
+def _lstm_backward(
+    cell: Cell, W: Array, extras: Sequence[Array], before: State, after: State, d: State
+) -> tuple[Array, State]:
+    H = len(W)
+    carried = blocks(d[2], H) if cell.variant == "FGR" else [0.0] * 3
+    gates, seen = named(cell, after[1], H), peepholes(cell, extras)
+    *deltas, dc = formulas.lstm(cell, 1.0, tanh)[2](*gates, before[1], after[2], *seen, *d[:2], *carried)
+    delta = np.hstack([x for g, x in zip("ifoz", deltas, strict=True) if g in cell.gates])
+    if cell.variant == "FGR":
+        return delta, (delta @ W.T, dc, delta[:, : 3 * H] @ extras[-1].T)
+    return delta, (delta @ W.T, dc)

@@ -103,7 +103,7 @@ def _sums(
     """Gradients of the parameters: sums over all rows, each one product."""
     H = len(given.W)
     if cell.kind == "gru":
-        u, r, z, *q = blocks(out[1], H)
+        r = out[1][:, H : 2 * H]
         du_dr, dz = delta[:, : 2 * H], delta[:, 2 * H :]
         if cell.reset_after:
             return before[0].T @ np.hstack([du_dr, dz * r]), [(dz * r).sum(axis=0, keepdims=True)]
