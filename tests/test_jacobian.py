@@ -16,6 +16,7 @@ NETWORKS = {
     "embedded": multilayer((3,), ("tanh",), 5, 2, skip=True, categorical=(3, 4)),
     "branches": compose([BRANCHES, layers.BatchNorm(), layers.Residual((layers.Dense(8, "gelu"),))], 5, 2, skip=True),
     "radial": compose([layers.RBF(3)], 5, 1),
+    "ordered": compose([layers.Ordered(), layers.Dense(2, "tanh")], 5, 1),
 }
 
 

@@ -48,6 +48,12 @@ def rows_of(codes, table):
     return np.array(rows).reshape(*codes.shape, table.shape[1])
 
 
+def above_diagonal(entries):
+    W = np.zeros((4, 4))
+    W[np.triu_indices(4, 1)] = entries
+    return W
+
+
 S = csr(6, 4)
 CODES = np.array([[0, 3], [2, -1], [-1, 4], [4, 3], [0, 0]])
 CASES = {
@@ -72,6 +78,7 @@ CASES = {
     "lookup, pooled": Case(
         lambda c, T: ops.lookup(c, T, pool=True), lambda c, T: rows_of(c, T).sum(axis=1), (CODES, normal(5, 3)), (1,)
     ),
+    "triangle": Case(ops.triangle, above_diagonal, (normal(6),), (0,)),
     "beside": Case(ops.beside, lambda A, B: np.hstack([A, B]), (normal(6, 4), normal(6, 2)), (0, 1)),
 }
 

@@ -3,6 +3,7 @@
 from reglm.layers.base import Layer, from_config, inner_layers
 from reglm.layers.composite import Parallel, Residual, Sequential
 from reglm.layers.inputs import Embedding, Periodic, PiecewiseLinear, Select, Spline
+from reglm.layers.ordered import Ordered
 from reglm.layers.recurrent import Last, Recurrent
 from reglm.layers.scope import Batch, PackedRows, Scope, SparseRows, Tap, Trace
 from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
@@ -17,6 +18,7 @@ __all__ = [
     "Embedding",
     "Last",
     "Layer",
+    "Ordered",
     "PackedRows",
     "Parallel",
     "Periodic",

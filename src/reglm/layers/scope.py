@@ -57,8 +57,9 @@ class Tap:
 
     Parameters
     ----------
-    kind : {"dense", "sparse", "lookup", "shared"}
-        How `h` is stored: a matrix, CSR rows, codes standing for indicator rows, or nothing (bias only).
+    kind : {"dense", "triangular", "sparse", "lookup", "shared"}
+        How `h` is stored: a matrix (W has all entries or those above its diagonal), CSR rows, codes standing for
+        indicator rows, or nothing (bias only).
     h : tuple of variables
     a : variable
         The output, in which eta is differentiated.
@@ -126,6 +127,11 @@ class Scope:
         """Rows of a table, (n, C) codes to (n, C d), or added up to (n, d); tapped."""
         a = ops.lookup(codes, self.parameters[self.prefix + table], pool)
         return self._tap("lookup", (codes,), a, table, None)
+
+    def triangular(self, h: TensorVariable, entries: str) -> TensorVariable:
+        """``h W`` with W zero on and below the diagonal; tapped."""
+        W = ops.triangle(self.parameters[self.prefix + entries])
+        return self._tap("triangular", (h,), ops.affine(h, W), entries, None)
 
     def shared(self, name: str) -> TensorVariable:
         """Return a parameter of shape (1, ...) that all rows share."""

@@ -24,6 +24,7 @@ from reglm.ops.scalar import (
     tanh,
 )
 from reglm.ops.sparse import sparse_affine
+from reglm.ops.triangle import triangle
 
 __all__ = [
     "affine",
@@ -46,6 +47,7 @@ __all__ = [
     "table_rows",
     "take",
     "tanh",
+    "triangle",
 ]
 
 register_on_demand()
