@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
-from reglm.ops import jax_density, scalar  # noqa: F401  (the first for its registrations)
+from reglm.ops import jax_chains, jax_density, scalar  # noqa: F401  (the first two for its registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.coefficients import LOG_SQRT_TWO_PI, MILLS, ONE_OVER_SQRT_TWO_PI

@@ -1,0 +1,268 @@
+"""Hidden Markov chains by Numba. Logarithms are stored, probabilities are multiplied.
+
+A step takes K exponentials and K logarithms instead of K^2. Where a product underflows, that entry is added up by its
+logarithms, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from pytensor.link.numba.dispatch.basic import (
+    get_numba_type,
+    numba_njit,
+    register_funcify_and_cache_key,
+    register_funcify_default_op_cache_key,
+)
+
+from reglm.ops.chains import LARGEST
+from reglm.ops.forward_backward import ChainLikelihood, ChainPosterior, ChainTangent
+
+Array = np.ndarray
+
+VERSION = 0
+FAST = {"reassoc", "contract", "nsz"}
+SMALLEST = 1e-280
+"""Products below this are taken again by logarithms."""
+
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+
+
+# Plain loops throughout: expressions on whole arrays cost Numba seconds to compile.
+
+
+@kernel
+def _top(x):
+    """Largest entry, 0 if none is finite."""
+    top = -np.inf
+    for j in range(x.shape[0]):
+        top = max(top, x[j])
+    return top if np.isfinite(top) else 0.0
+
+
+@kernel
+def log_total(x):
+    """``log(sum(exp(x)))``."""
+    top = _top(x)
+    total = np.exp(x[0] - top)
+    for j in range(1, x.shape[0]):
+        total += np.exp(x[j] - top)
+    return np.log(total) + top
+
+
+@kernel
+def _scale(x, scaled):
+    """Fill `scaled` with exp(x - top) and return top."""
+    top = _top(x)
+    for j in range(x.shape[0]):
+        scaled[j] = np.exp(x[j] - top)
+    return top
+
+
+@kernel
+def _arrive(before, transition, moves, density, now, work):
+    """One step forward: ``now[j] = log(sum_i exp(before[i]) moves[i, j]) + density[j]``."""
+    K = before.shape[0]
+    scaled, arrived = work[0], work[1]
+    top = _scale(before, scaled)
+    for j in range(K):
+        arrived[j] = 0
+    for i in range(K):
+        for j in range(K):
+            arrived[j] += scaled[i] * moves[i, j]
+    for j in range(K):
+        if arrived[j] > SMALLEST:
+            now[j] = np.log(arrived[j]) + top + density[j]
+        else:
+            for i in range(K):
+                scaled[i] = before[i] + transition[i, j]
+            now[j] = log_total(scaled) + density[j]
+
+
+@kernel
+def _leave(ahead, transition, moves, before, work):
+    """One step backward: ``before[i] = log(sum_j moves[i, j] exp(ahead[j]))``."""
+    K = ahead.shape[0]
+    scaled, terms = work[0], work[1]
+    top = _scale(ahead, scaled)
+    for i in range(K):
+        total = 0.0
+        for j in range(K):
+            total += moves[i, j] * scaled[j]
+        if total > SMALLEST:
+            before[i] = np.log(total) + top
+        else:
+            for j in range(K):
+                terms[j] = transition[i, j] + ahead[j]
+            before[i] = log_total(terms)
+
+
+@kernel
+def forward_sequence(initial, transition, moves, emission, start, stop, log_alpha):
+    """Fill rows start:stop of log_alpha; `moves` is exp(transition), both (1 or n, K, K)."""
+    work = np.empty((2, emission.shape[1]), log_alpha.dtype)
+    for j in range(emission.shape[1]):
+        log_alpha[start, j] = initial[j] + emission[start, j]
+    for t in range(start + 1, stop):
+        m = t if moves.shape[0] > 1 else 0
+        _arrive(log_alpha[t - 1], transition[m], moves[m], emission[t], log_alpha[t], work)
+
+
+@kernel
+def backward_sequence(transition, moves, emission, start, stop, log_beta):
+    """Fill rows start:stop of log_beta."""
+    work = np.empty((3, emission.shape[1]), log_beta.dtype)
+    ahead = work[2]
+    for i in range(emission.shape[1]):
+        log_beta[stop - 1, i] = 0
+    for t in range(stop - 1, start, -1):
+        m = t if moves.shape[0] > 1 else 0
+        for j in range(emission.shape[1]):
+            ahead[j] = emission[t, j] + log_beta[t, j]
+        _leave(ahead, transition[m], moves[m], log_beta[t - 1], work)
+
+
+@kernel
+def _add_pairs(before, matrix, moves, ahead, loglik, weight, counts, work):
+    """Add ``weight P(z_{t-1} = i, z_t = j | y)`` to counts."""
+    K = before.shape[0]
+    left, right = work[0], work[1]
+    scale = _scale(before, left) + _scale(ahead, right) - loglik
+    if scale < LARGEST:
+        factor = np.exp(scale) * weight
+        for i in range(K):
+            for j in range(K):
+                counts[i, j] += factor * left[i] * right[j] * moves[i, j]
+    else:
+        for i in range(K):
+            for j in range(K):
+                counts[i, j] += weight * np.exp(before[i] + matrix[i, j] + ahead[j] - loglik)
+
+
+@kernel
+def _exponentials(x):
+    out = np.empty_like(x)
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                out[t, i, j] = np.exp(x[t, i, j])
+    return out
+
+
+@kernel
+def _expect(transition, moves, emission, start, stop, logs, loglik, weight, counts, gamma):
+    """Fill rows start:stop of gamma, and add the moves of a sequence to counts; `logs` are log_alpha and log_beta."""
+    log_alpha, log_beta = logs
+    work = np.empty((3, emission.shape[1]), emission.dtype)
+    ahead = work[2]
+    for t in range(start, stop):
+        for j in range(emission.shape[1]):
+            gamma[t, j] = weight * np.exp(log_alpha[t, j] + log_beta[t, j] - loglik)
+            ahead[j] = emission[t, j] + log_beta[t, j]
+        if t > start:
+            m = t if moves.shape[0] > 1 else 0
+            _add_pairs(log_alpha[t - 1], transition[m], moves[m], ahead, loglik, weight, counts[m], work)
+
+
+@kernel
+def _edges(lengths):
+    """Where sequences start, and n; a `start = 0` would be a type of its own, and all below compiled twice."""
+    edges = np.zeros(lengths.shape[0] + 1, np.int64)
+    for s in range(lengths.shape[0]):
+        edges[s + 1] = edges[s] + lengths[s]
+    return edges
+
+
+@kernel
+def _posterior(initial, transition, emission, lengths, weights):
+    """Return what `chains.posterior` does; transition is (1 or n, K, K)."""
+    n, K = emission.shape
+    moves = _exponentials(transition)
+    log_alpha, log_beta = np.empty((n, K), emission.dtype), np.empty((n, K), emission.dtype)
+    first, counts = np.zeros(K, emission.dtype), np.zeros(transition.shape, emission.dtype)
+    gamma, loglik = np.zeros((n, K), emission.dtype), np.empty(lengths.shape[0], emission.dtype)
+    edges = _edges(lengths)
+    for s in range(lengths.shape[0]):
+        start, stop = edges[s], edges[s + 1]
+        forward_sequence(initial, transition, moves, emission, start, stop, log_alpha)
+        backward_sequence(transition, moves, emission, start, stop, log_beta)
+        loglik[s] = log_total(log_alpha[stop - 1])
+        if loglik[s] > -np.inf:
+            logs = (log_alpha, log_beta)
+            _expect(transition, moves, emission, start, stop, logs, loglik[s], weights[s], counts, gamma)
+            for j in range(K):
+                first[j] += gamma[start, j]
+    return first, counts, gamma, loglik
+
+
+@kernel
+def _likelihood(initial, transition, emission, lengths):
+    moves = _exponentials(transition)
+    log_alpha, loglik = np.empty_like(emission), np.empty(lengths.shape[0], emission.dtype)
+    edges = _edges(lengths)
+    for s in range(lengths.shape[0]):
+        start, stop = edges[s], edges[s + 1]
+        forward_sequence(initial, transition, moves, emission, start, stop, log_alpha)
+        loglik[s] = log_total(log_alpha[stop - 1])
+    return loglik
+
+
+@kernel
+def _plain(x):
+    """Contiguous float64, in which all is computed."""
+    return np.ascontiguousarray(x).astype(np.float64)
+
+
+@kernel
+def _matrices(transition):
+    """Transition probabilities as (1, K, K)."""
+    return _plain(transition).reshape((1, *transition.shape))
+
+
+@register_funcify_default_op_cache_key(ChainLikelihood)
+def _chain_likelihood(op: ChainLikelihood, node: Any = None, **kwargs: Any) -> tuple[Callable, int]:
+    matrices, dtype = (_plain if op.varying else _matrices), np.dtype(node.outputs[0].type.dtype)
+
+    @numba_njit
+    def chain_likelihood(initial, transition, emission, lengths):
+        return _likelihood(_plain(initial), matrices(transition), _plain(emission), lengths).astype(dtype)
+
+    return chain_likelihood, VERSION
+
+
+@register_funcify_default_op_cache_key(ChainPosterior)
+def _chain_posterior(op: ChainPosterior, node: Any = None, **kwargs: Any) -> tuple[Callable, int]:
+    varying, dtype = op.varying, np.dtype(node.outputs[0].type.dtype)
+    matrices = _plain if varying else _matrices
+
+    @numba_njit
+    def chain_posterior(initial, transition, emission, lengths, g):
+        first, counts, gamma, _ = _posterior(
+            _plain(initial), matrices(transition), _plain(emission), lengths, _plain(g)
+        )
+        moves = counts.reshape(transition.shape)
+        return first.astype(dtype), moves.astype(dtype), gamma.astype(dtype)
+
+    return chain_posterior, VERSION
+
+
+@register_funcify_and_cache_key(ChainTangent)
+def _chain_tangent(op: ChainTangent, node: Any, **kwargs: Any) -> tuple[Callable, None]:
+    """NumPy's: the kernels on complex numbers would take Numba longer to compile than Hessians take to compute."""
+    types = numba.types.Tuple([get_numba_type(v.type) for v in node.outputs])
+
+    def by_numpy(given):
+        cells = [[None] for _ in node.outputs]
+        op.perform(node, list(given), cells)
+        return tuple(cell[0] for cell in cells)
+
+    @numba_njit
+    def chain_tangent(*given):
+        with numba.objmode(found=types):
+            found = by_numpy(given)
+        return found
+
+    return chain_tangent, None
