@@ -191,16 +191,26 @@ class Options:
 
     def _seed(self) -> int:
         """Entropy from `random_state`: an integer, a Generator, a RandomState or None."""
-        state = self.random_state
-        if isinstance(state, np.random.Generator):
-            return int(state.integers(2**63))
-        if isinstance(state, np.random.RandomState):
-            return int(state.randint(2**31))
-        if state is None:
-            return int(np.random.SeedSequence().generate_state(1, "uint64")[0] >> np.uint64(1))
-        right = isinstance(state, (int, np.integer)) and bool(state >= 0)
-        _require("random_state", state, right, "an integer >= 0, a Generator or None")
-        return int(state)
+        return seed_of(self.random_state)
+
+
+def seed_of(state: Any) -> int:
+    """Entropy from a `random_state`: an integer, a Generator, a RandomState or None.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if isinstance(state, np.random.Generator):
+        return int(state.integers(2**63))
+    if isinstance(state, np.random.RandomState):
+        return int(state.randint(2**31))
+    if state is None:
+        return int(np.random.SeedSequence().generate_state(1, "uint64")[0] >> np.uint64(1))
+    right = isinstance(state, (int, np.integer)) and bool(state >= 0)
+    _require("random_state", state, right, "an integer >= 0, a Generator or None")
+    return int(state)
 
 
 def refuse_threshold(given: str, activation: str | links.Link) -> None:

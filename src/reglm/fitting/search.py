@@ -170,6 +170,7 @@ def side_by_side(tasks: list[tuple[Any, ...]], settings: Settings) -> list[Resul
 def _polishable(likelihood: Likelihood, data: Data, solver: str, best: Result) -> bool:
     P = likelihood.layout.size
     small = P <= NEWTON_PARAMETERS and len(data.y) * P * P <= POLISH_OPERATIONS
+    small = small and not likelihood.is_packed  # a product takes a walk along the sequences
     return solver == "lbfgs" and small and not best.interrupted and likelihood.dtype == "float64"
 
 

@@ -1,0 +1,227 @@
+"""Recurrent GLM: sequences whose responses have any family, given a state that a recurrent network carries."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.callback import with_callbacks
+from sklearn.metrics import accuracy_score
+from sklearn.utils.metaestimators import available_if
+
+from reglm.estimators.recurrent_fitting import BaseRecurrentGLM
+from reglm.estimators.recurrent_rows import Shape, observed, row_weights
+from reglm.fitting.intercept import fit_intercept
+from reglm.parameters import Array
+
+KINDS = ("mean", "link")
+
+
+def _has_classes(model: Any) -> bool:
+    """Whether responses are labels."""
+    return hasattr(model, "classes_")
+
+
+class RecurrentGLM(BaseRecurrentGLM):
+    """Generalized linear model of sequences whose predictor has a memory.
+
+    ``h_t = f(h_{t-1}, x_t)``, ``y_t ~ Family(g^-1(h_t V + c))``: a state-space model with a deterministic transition, a
+    recurrent network. There are three tasks: a response for each row; a response for each sequence; and, with
+    ``y=None``, the density of the rows of X themselves, each predicted from the rows before it, the first from the
+    initial state alone, ``log p(x_1, ..., x_T) = sum_t log p(x_t | x_1, ..., x_{t-1})``. Rows are stacked;
+    `lengths` or `groups` say where sequences end (see `reglm.statespace.sequences.sequences`). NaN in a response is
+    unobserved.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru", "elman", "leaky", "irnn"}
+        See `reglm.layers.Recurrent`, which `activation`, `variant`, `peepholes`, `reset_after`, `leak`, `forget_bias`
+        and `init` are passed to.
+    hidden : int or sequence of int
+        Units of each recurrent layer.
+    family : str or reglm.families.Family
+        Of the response; columns of a response are independent given the state. Under "bernoulli", "multinomial" and
+        "ordinal" a response of one column holds labels.
+    link : str, optional
+        The family's default if None.
+    bidirectional : bool
+        Run each layer in both directions: predictions then depend on later rows too.
+    skip : bool
+        Add the linear predictor of the inputs (of a sequence's last row, for a response a sequence).
+    task : {"auto", "step", "sequence", "density"}
+        "auto": density without y, "sequence" if y has as many entries as there are sequences and fewer than rows.
+    alpha, l1 : float
+        Penalties of the weights, see `reglm.RecursiveGLMRegressor`.
+    solver : str
+        "auto" (L-BFGS; Adam with dropout, early stopping or much data), "trust-newton", "lbfgs", "gd", "sgd",
+        "adagrad", "adadelta", "adam".
+    n_init, max_iter, tol, learning_rate, schedule, momentum, nesterov
+        See `reglm.RecursiveGLMRegressor`.
+    batch_size : int
+        Sequences a mini-batch.
+    clip, clip_value : float, optional
+        Largest Euclidean norm of a gradient per unit weight, largest size of its entries (Pascanu et al. 2013).
+    dropout : float
+        Rate after each recurrent layer while training, one mask a sequence (Gal & Ghahramani 2016).
+    early_stopping : bool
+        Hold `validation_fraction` of the sequences out and stop when their deviance has not fallen for
+        `n_iter_no_change` iterations.
+    dispersion, warm_start, backend, dtype, n_jobs, verbose, random_state
+        See `reglm.RecursiveGLMRegressor`.
+
+    Attributes
+    ----------
+    fit_ : reglm.record.Fit
+        Estimates and everything inference needs.
+    task_ : {"step", "sequence", "density"}
+    classes_ : ndarray (K,)
+        Labels, for a response that is one.
+    dispersion_ : float
+    n_iter_ : int
+    converged_ : bool
+    loss_curve_ : list of float
+        Objective by iteration or epoch.
+    n_features_in_, feature_names_in_
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from reglm import RecurrentGLM
+    >>> x = np.sin(np.arange(60) / 3)[:, None]
+    >>> model = RecurrentGLM("elman", 3, random_state=0).fit(x, lengths=[30, 30])
+    >>> model.logpdf(x, lengths=[30, 30]).shape
+    (2,)
+    """
+
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, sample_weight: Any = None,
+        offset: Any = None,
+    ) -> Self:  # fmt: skip
+        """Estimate by maximum likelihood, penalised if asked.
+
+        Parameters
+        ----------
+        X : array or data frame (n, p)
+            Rows of all sequences. With ``y=None`` they are the responses: an array, NaN where unobserved.
+        y : array-like (n,), (n, m), (S,) or (S, m), optional
+            Responses of the rows, or of the sequences.
+        lengths : array-like of int (S,), optional
+            Rows of each sequence, in order; one sequence by default.
+        groups : array-like (n,), optional
+            Sequence of each row: the same said so that scikit-learn's splitters can cut it.
+        sample_weight : array-like, optional
+            Weights of the responses, or of the sequences (S,).
+        offset : array-like, optional
+            Added to the linear predictors.
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X, y, lengths, groups, sample_weight, offset)
+        return self
+
+    def predict(
+        self, X: Any, lengths: Any = None, groups: Any = None, offset: Any = None, *, kind: str = "mean"
+    ) -> Array:
+        """Return the mean of each response, its most probable label where it is one.
+
+        Parameters
+        ----------
+        X, lengths, groups, offset
+            As in `fit`. A row of a density is predicted from the rows before it.
+        kind : {"mean", "link"}
+            "link" is the linear predictor.
+
+        Returns
+        -------
+        ndarray (n,) or (n, m); one row a sequence where the response is one a sequence
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} is not known; choose one of {KINDS}.")
+        if kind == "mean" and self._labelled():
+            return self.classes_[self.predict_proba(X, lengths, groups, offset).argmax(axis=1)]
+        _, eta, _ = self._eta(X, lengths, groups, offset)
+        found = eta if kind == "link" else self.fit_.likelihood.response.mean(eta, self._shape())
+        return found[:, 0] if found.shape[1] == 1 and self._coding.is_vector else found
+
+    def _labelled(self) -> bool:
+        return hasattr(self, "fit_") and self._coding.classes is not None
+
+    @available_if(_has_classes)
+    def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
+        """Probabilities (n, K) of the labels ``classes_``.
+
+        Parameters
+        ----------
+        X, lengths, groups, offset
+            As in `fit`.
+        """
+        _, eta, _ = self._eta(X, lengths, groups, offset)
+        p = self.fit_.likelihood.response.location(eta, self._shape())
+        return np.column_stack([1.0 - p, p]) if p.shape[1] == 1 else p
+
+    def logpdf(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
+        """Log-density of the responses of each sequence, (S,); unobserved ones add nothing.
+
+        Parameters
+        ----------
+        X, y, lengths, groups, offset
+            As in `fit`.
+        """
+        shape, entries, _ = self._log_density(X, y, lengths, groups, offset)
+        if self.task_ == "sequence":
+            return entries
+        stacked = shape.sequences.stack(entries)
+        return np.add.reduceat(stacked, shape.sequences.edges[:-1])
+
+    def _log_density(self, X: Any, y: Any, lengths: Any, groups: Any, offset: Any) -> tuple[Shape, Array, Array]:
+        """Sequences, log-density of each response, 0 where unobserved, and which are observed."""
+        shape, eta, coded = self._eta(X, lengths, groups, offset)
+        if not self.family_.likelihood:
+            raise ValueError(f"family={self.family_.name!r} claims no likelihood, so it has no logpdf; use score.")
+        response = observed(self._target(y, coded, len(eta)), np.ones((len(eta), 1)), self.family_)
+        seen = response.weights[:, 0] > 0
+        found = self.fit_.likelihood.response.log_density(response.y, eta, self.dispersion_, None, self._shape())
+        return shape, np.where(seen, found.sum(axis=1), 0.0), seen
+
+    def _target(self, y: Any, coded: Array | None, m: int) -> Array:
+        """Coded responses (m, Ky), NaN where unobserved."""
+        if coded is not None:
+            if y is not None:
+                raise ValueError("this model is a density of the rows of X: y must be None.")
+            return coded
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None.")
+        return self._coding.code(y, m)
+
+    def score(
+        self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, sample_weight: Any = None,
+        offset: Any = None,
+    ) -> float:  # fmt: skip
+        """Return D^2 of a response, the accuracy of labels, or the mean log-density a row of a density.
+
+        Users of hmmlearn: for a density this is the mean over observed rows, not the sum; the sum is ``logpdf.sum()``.
+
+        Parameters
+        ----------
+        X, y, lengths, groups, sample_weight, offset
+            As in `fit`.
+        """
+        if self.task_ == "density":
+            _, entries, seen = self._log_density(X, y, lengths, groups, offset)
+            return float(entries.sum() / seen.sum())
+        shape, eta, _ = self._eta(X, lengths, groups, offset)
+        response = observed(self._target(y, None, len(eta)), row_weights(sample_weight, shape, len(eta)), self.family_)
+        if self._labelled():
+            seen, labels = response.weights[:, 0] > 0, np.asarray(y).reshape(len(eta))
+            guess = self.predict(X, lengths, groups, offset)
+            return float(accuracy_score(labels[seen], guess[seen], sample_weight=response.weights[seen, 0]))
+        likelihood, w = self.fit_.likelihood, response.weights
+        deviance = float((w * likelihood.response.unit_deviance(response.y, eta, self._shape())).sum())
+        shift = np.zeros_like(eta) if offset is None else self._read(X, lengths, groups, offset)[1].offset
+        shift = shift if offset is None else self._in_order(shape, shift)
+        null = fit_intercept(likelihood.response, response.y, w, shift, self._shape()).deviance
+        rounding = float(w.sum()) * (16.0 * np.finfo(eta.dtype).eps * np.abs(response.y).max()) ** 2
+        return 1.0 - deviance / null if null > rounding else float(deviance <= rounding)

@@ -1,0 +1,196 @@
+"""How a recurrent GLM is fitted: rows are read and packed, network and likelihood built, the fit run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from reglm import families
+from reglm.compiling import check_backend
+from reglm.estimators.design import Design
+from reglm.estimators.inputs import response_names
+from reglm.estimators.monitor import Monitor
+from reglm.estimators.recurrent_options import RecurrentOptions, columns_are_binary
+from reglm.estimators.recurrent_rows import (
+    OF_CLASSES,
+    Observed,
+    ResponseCoding,
+    Shape,
+    observed,
+    offsets,
+    pack,
+    row_weights,
+    shape_of,
+    shifted,
+    task_of,
+)
+from reglm.families import Family
+from reglm.fitting import Settings
+from reglm.fitting import fit as fit_likelihood
+from reglm.likelihood import Data, Likelihood
+from reglm.links import Link
+from reglm.network import Network
+from reglm.parameters import Array
+from reglm.record import Fit
+
+QUIET = ("converged", "stopped early", "callback")
+"""Ends of a fit that need no warning."""
+
+
+class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
+    """Fitting and reading; see `reglm.estimators.recurrent.RecurrentGLM`."""
+
+    fit_: Fit
+    task_: str
+    family_: Family
+    link_: Link
+    network_: Network
+    _design: Design | None
+    _coding: ResponseCoding
+    _start: Array
+
+    def _fit(self, X: Any, y: Any, lengths: Any, groups: Any, sample_weight: Any, offset: Any) -> None:
+        """Read, build, fit."""
+        self._check_options()
+        family = families.get(self.family)
+        shape, target = self._first_read(X, y, lengths, groups)
+        self._coding = ResponseCoding.fit(target, family)
+        self.__dict__.pop("classes_", None)
+        if self._coding.classes is not None:
+            self.classes_ = self._coding.classes
+        m = len(shape.sequences) if self.task_ == "sequence" else shape.sequences.n
+        coded = self._coding.code(target, m)
+        response = observed(coded, row_weights(sample_weight, shape, m), family)
+        self._start = np.nanmean(coded, axis=0)
+        inputs = self._inputs(X, coded, shape)
+        self.family_, self.link_ = family, family.resolve_link(self.link)
+        K = family.outputs(response.y)
+        self.uses_offset_ = offset is not None
+        self.network_ = self._network(
+            inputs.shape[1], K, per_sequence=self.task_ == "sequence", bias=family.name != "ordinal",
+            scaled=not columns_are_binary(inputs),
+        )  # fmt: skip
+        likelihood = Likelihood(
+            self.network_, family, self.link_, dtype=self.dtype, backend=check_backend(self.backend),
+            shape_specs=tuple(family.specs(response.y)),
+        )  # fmt: skip
+        shift = offsets(offset, self.link_, m, K)
+        data = pack(inputs, response, shift, shape, per_sequence=self.task_ == "sequence", dtype=self.dtype)
+        self._run(likelihood, data, self._output_names(target, K))
+
+    def _first_read(self, X: Any, y: Any, lengths: Any, groups: Any) -> tuple[Shape, Any]:
+        """Sequences and response, the columns of X learned."""
+        n = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
+        if y is None and self.task in ("auto", "density"):
+            self.task_, self._design = "density", None
+            rows = self._density_rows(X, reset=True)
+            return shape_of(len(rows), lengths, groups), rows
+        self._design = Design.fit(X, estimator=self)
+        shape = shape_of(n, lengths, groups)
+        self.task_ = task_of(self.task, y, shape)
+        return shape, y
+
+    def _density_rows(self, X: Any, *, reset: bool) -> Array:
+        """Rows that are responses: numbers or NaN, or labels of a family of classes."""
+        name = families.get(self.family).name
+        kind: Any = None if name in OF_CLASSES and name != "bernoulli" else np.float64
+        return np.asarray(validate_data(self, X, reset=reset, dtype=kind, ensure_all_finite="allow-nan"))
+
+    def _inputs(self, X: Any, coded: Array | None, shape: Shape) -> Array:
+        """Inputs of the network (n, p) in the user's order; `coded` are the responses of a density."""
+        if self.task_ == "density":
+            assert coded is not None
+            before = shifted(shape.sequences.stack(coded), self._start, shape.sequences.lengths)
+            return shape.sequences.unstack(before)
+        assert self._design is not None
+        matrix = self._design.transform(X, self).X
+        return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
+
+    def _run(self, likelihood: Likelihood, data: Data, outputs: list[str]) -> None:
+        """Fit with progress and callbacks, then set the public attributes."""
+        with Monitor(self, data.X.rows, data.y) as monitor:
+            self.fit_ = fit_likelihood(likelihood, data, self._settings(monitor), self._input_names(), outputs)
+        self.n_iter_ = self.fit_.n_iter
+        self.converged_ = self.fit_.converged
+        self.dispersion_ = self.fit_.dispersion
+        self.loss_curve_ = self.fit_.history.get("objective", [])
+        if self.fit_.details["status"] not in QUIET:
+            warnings.warn(f"{type(self).__name__}: {self.fit_.message}", ConvergenceWarning, stacklevel=5)
+
+    def _settings(self, monitor: Monitor) -> Settings:
+        rng = np.random.default_rng(self._seed())
+        return Settings(
+            solver=self.solver, alpha=float(self.alpha), l1=float(self.l1), n_init=self.n_init, max_iter=self.max_iter,
+            tol=self.tol, batch_size=self.batch_size, learning_rate=self.learning_rate, schedule=self.schedule,
+            momentum=self.momentum, nesterov=self.nesterov, clip=self.clip, early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction, patience=self.n_iter_no_change, dispersion=self.dispersion,
+            balance=False, n_jobs=self.n_jobs, verbose=self.verbose, seed=int(rng.integers(2**62)), start=self._warm(),
+            callback=monitor,
+        )  # fmt: skip
+
+    def _warm(self) -> Array | None:
+        """Estimates of the previous fit, if they may be and can be continued."""
+        if not (self.warm_start and hasattr(self, "fit_")):
+            return None
+        before = self.fit_.likelihood
+        same = before.network.specs() == self.network_.specs() and before.family == self.family_
+        return self.fit_.theta.copy() if same else None
+
+    def _input_names(self) -> list[str]:
+        if self._design is not None:
+            return list(self._design.names_out)
+        p = self.network_.inputs
+        own = list(getattr(self, "feature_names_in_", [f"x{j}" for j in range(p)]))
+        labels = [str(label) for label in self.classes_] if hasattr(self, "classes_") else own
+        return [f"{name} before" for name in (own if len(own) == p else labels[-p:])]
+
+    def _output_names(self, y: Any, K: int) -> list[str]:
+        if self.task_ == "density":
+            names = list(getattr(self, "feature_names_in_", [f"x{j}" for j in range(K)]))
+        else:
+            names = response_names(y, None)
+        if K > 1 and self._coding.classes is not None:
+            return [str(label) for label in self._coding.classes[1:]]
+        return names if len(names) == K else names[:1] if K == 1 else [f"{names[0]}{k}" for k in range(K)]
+
+    def _read(self, X: Any, lengths: Any, groups: Any, offset: Any) -> tuple[Shape, Data, Array | None]:
+        """Sequences, rows without responses, and the coded responses of a density."""
+        check_is_fitted(self)
+        if self.uses_offset_ and offset is None:
+            raise ValueError("fit was given an offset, this call was not: pass offset=, zeros for none.")
+        coded = None
+        if self.task_ == "density":
+            rows = self._density_rows(X, reset=False)
+            coded = self._coding.code(rows, len(rows))
+        n = len(X) if coded is None and not hasattr(X, "shape") else (X.shape[0] if coded is None else len(coded))
+        shape = shape_of(n, lengths, groups)
+        inputs = self._inputs(X, coded, shape)
+        m = len(shape.sequences) if self.task_ == "sequence" else n
+        nothing = Observed(np.zeros((m, 1)), np.zeros((m, 1)))
+        shift = offsets(offset, self.link_, m, self.network_.outputs())
+        dtype = self.fit_.likelihood.dtype
+        data = pack(inputs, nothing, shift, shape, per_sequence=self.task_ == "sequence", dtype=dtype)
+        return shape, data, coded
+
+    def _in_order(self, shape: Shape, values: Array) -> Array:
+        """Rows, or values of sequences, in the user's order from packed ones."""
+        return shape.packing.unpack_sequences(values) if self.task_ == "sequence" else shape.unpack(values)
+
+    def _eta(self, X: Any, lengths: Any, groups: Any, offset: Any) -> tuple[Shape, Array, Array | None]:
+        """Sequences, linear predictors in the user's order, and the coded responses of a density."""
+        shape, data, coded = self._read(X, lengths, groups, offset)
+        eta = self.fit_.likelihood.eta(self.fit_.theta, data.X, data.offset)
+        return shape, self._in_order(shape, eta), coded
+
+    def _shape(self) -> dict[str, Array]:
+        """Shape parameters of the family."""
+        return self.fit_.likelihood.shape(self.fit_.theta)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "fit_")

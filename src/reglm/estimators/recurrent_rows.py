@@ -1,0 +1,196 @@
+"""From stacked sequences as users have them to packed rows of a `Data` record, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from reglm.estimators.inputs import check_weights, total_offset
+from reglm.families import Family
+from reglm.likelihood import Data
+from reglm.links import Link
+from reglm.parameters import Array
+from reglm.statespace.packing import Packed, Packing, packing
+from reglm.statespace.sequences import Sequences, sequences
+
+OF_CLASSES = ("bernoulli", "multinomial", "ordinal")
+"""Families whose responses may be given as labels."""
+
+
+class Shape(NamedTuple):
+    """Sequences of stacked rows, in the user's order and packed."""
+
+    sequences: Sequences
+    packing: Packing
+
+    def pack(self, rows: Array) -> Array:
+        """Packed rows from the user's."""
+        return self.packing.pack(self.sequences.stack(rows))
+
+    def unpack(self, rows: Array) -> Array:
+        """Rows in the user's order."""
+        return self.sequences.unstack(self.packing.unpack(rows))
+
+    def pack_sequences(self, values: Array) -> Array:
+        """Values of the sequences (S, ...), longest sequence first."""
+        return np.ascontiguousarray(values[self.packing.ranks])
+
+
+def shape_of(n: int, lengths: Any, groups: Any) -> Shape:
+    """How n rows divide into sequences; see `reglm.statespace.sequences.sequences`."""
+    found = sequences(n, lengths, groups)
+    return Shape(found, packing(found.lengths))
+
+
+def task_of(task: str, y: Any, shape: Shape) -> str:
+    """Return the task: "density" without y, "sequence" for a response a sequence, "step" for one a row.
+
+    Raises
+    ------
+    ValueError
+        If y is there and should not be, or is missing.
+    """
+    if task == "auto":
+        if y is None:
+            return "density"
+        return "sequence" if len(y) == len(shape.sequences) != shape.sequences.n else "step"
+    if task == "density" and y is not None:
+        raise ValueError("task='density' models the rows of X, so it takes y=None; use task='step' for a response y.")
+    if task != "density" and y is None:
+        raise ValueError(
+            f"task={task!r} requires y to be passed, but the target y is None; task='density' models the rows of X."
+        )
+    return task
+
+
+def shifted(rows: Array, start: Array, lengths: Array) -> Array:
+    """Return what each row of the stacked sequences is predicted from: the row before it, or `start` (p,).
+
+    Unobserved entries are replaced by those of `start`.
+    """
+    before = np.empty_like(rows)
+    before[1:] = rows[:-1]
+    before[np.cumsum(lengths) - lengths] = start
+    return np.where(np.isnan(before), start, before)
+
+
+@dataclass(frozen=True)
+class ResponseCoding:
+    """How responses as users have them become columns that the family understands.
+
+    Parameters
+    ----------
+    family : Family
+    classes : ndarray (K,) or None
+        Labels, where the response is one.
+    is_vector : bool
+        Whether y had one dimension.
+    """
+
+    family: Family
+    classes: Array | None = None
+    is_vector: bool = False
+
+    @classmethod
+    def fit(cls, y: Any, family: Family) -> ResponseCoding:
+        """Learn the labels of a response of one column under a family of classes.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes, or more than two for Bernoulli.
+        """
+        ndim = np.ndim(y)
+        single = ndim == 1 or (ndim == 2 and np.shape(y)[1] == 1)
+        if not (single and family.name in OF_CLASSES):
+            return cls(family, None, ndim == 1)
+        labels = _labels(y)
+        classes = np.unique(labels[~_missing(labels)])
+        if len(classes) < 2:
+            raise ValueError(f"family={family.name!r} needs at least 2 classes in the data, y has {classes.tolist()}.")
+        if family.name == "bernoulli" and len(classes) > 2:
+            raise ValueError(f"family='bernoulli' has two classes, y has {len(classes)}; use family='multinomial'.")
+        return cls(family, classes, ndim == 1)
+
+    def code(self, y: Any, n: int) -> Array:
+        """Response (n, Ky); rows that are not observed are NaN."""
+        if self.classes is None:
+            found = check_array(y, ensure_2d=False, dtype="float64", input_name="y", ensure_all_finite="allow-nan")
+            check_consistent_length(np.empty(n), found)
+            return found.reshape(len(found), -1)
+        labels = _labels(y)
+        check_consistent_length(np.empty(n), labels)
+        missing = _missing(labels)
+        codes = np.zeros(len(labels), dtype=int)
+        codes[~missing] = np.searchsorted(self.classes, labels[~missing]).clip(max=len(self.classes) - 1)
+        unknown = ~missing & (self.classes[codes] != labels)
+        if unknown.any():
+            raise ValueError(
+                f"y holds the label {labels[unknown][0]!r}, which is not among the classes {list(self.classes)}."
+            )
+        one_hot = np.eye(len(self.classes))[codes]
+        one_hot[missing] = np.nan
+        return one_hot[:, 1:] if self.family.name == "bernoulli" else one_hot
+
+
+def _labels(y: Any) -> Array:
+    return np.asarray(y).reshape(len(y))
+
+
+def _missing(labels: Array) -> Array:
+    """Whether labels (n,) are None or NaN."""
+    if labels.dtype.kind == "O":
+        return np.array([label is None or label != label for label in labels])
+    return np.asarray(labels != labels)
+
+
+class Observed(NamedTuple):
+    """A response without gaps (m, Ky), and its weights (m, 1): zero where it is not observed."""
+
+    y: Array
+    weights: Array
+
+
+def observed(y: Array, weights: Array, family: Family) -> Observed:
+    """Give rows with unobserved entries a weight of zero and the values of an observed row.
+
+    Raises
+    ------
+    ValueError
+        If no row is observed, or one does not suit the family.
+    """
+    missing = np.isnan(y).any(axis=1)
+    if missing.all():
+        raise ValueError("no row of the response is observed: every row of it holds NaN.")
+    y = np.where(missing[:, None], y[int(missing.argmin())], y)
+    family.check_response(y)
+    weights = np.where(missing[:, None], 0.0, weights)
+    if not weights.any():
+        raise ValueError("sample_weight is zero in every observed row; at least one needs a positive weight.")
+    return Observed(y, weights)
+
+
+def row_weights(sample_weight: Any, shape: Shape, m: int) -> Array:
+    """Weights (m, 1) from one a row, or one a sequence."""
+    S = len(shape.sequences)
+    if sample_weight is not None and np.ndim(sample_weight) == 1 and len(sample_weight) == S != m:
+        values = check_weights(sample_weight, S, "float64")
+        return shape.sequences.unstack(np.repeat(values, shape.sequences.lengths, axis=0))
+    return check_weights(sample_weight, m, "float64")
+
+
+def pack(inputs: Array, response: Observed, shift: Array, shape: Shape, *, per_sequence: bool, dtype: str) -> Data:
+    """Packed `Data` from rows (n, ...) in the user's order; response and shift have S rows where `per_sequence`."""
+    order: Callable[[Array], Array] = shape.pack_sequences if per_sequence else shape.pack
+    rest = (np.ascontiguousarray(order(part), dtype=dtype) for part in (response.y, shift, response.weights))
+    return Data(Packed(np.ascontiguousarray(shape.pack(inputs), dtype=dtype), shape.packing.sizes), *rest)
+
+
+def offsets(offset: Any, link: Link, m: int, K: int) -> Array:
+    """Offset (m, K), zeros by default."""
+    total = total_offset(offset, None, None, None, link, m, K)
+    return np.zeros((m, K)) if total is None else total

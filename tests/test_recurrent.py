@@ -1,0 +1,180 @@
+"""RecurrentGLM: tasks, families, missing responses, groups, and what bad input is told."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+
+from reglm.estimators.recurrent import RecurrentGLM
+
+RNG = np.random.default_rng(0)
+LENGTHS = np.array([5, 9, 7, 9])
+N, EDGES = LENGTHS.sum(), np.concatenate([[0], np.cumsum(LENGTHS)])
+GROUPS = np.repeat(["d", "a", "c", "b"], LENGTHS)
+X = RNG.normal(size=(N, 2))
+MEMORY = np.concatenate([np.cumsum(X[a:b, 0]) for a, b in itertools.pairwise(EDGES)])
+COUNTS = RNG.poisson(np.exp(0.3 * MEMORY)).astype(float)
+QUICK = {"alpha": 0.1, "max_iter": 40, "random_state": 0}
+
+# Searches are cut short to save time; one test asks for the warning that says so.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def counts():
+    return RecurrentGLM("gru", 2, "poisson", **QUICK).fit(X, COUNTS, LENGTHS)
+
+
+def test_response_per_row(counts):
+    assert counts.task_ == "step"
+    assert 0.3 < counts.score(X, COUNTS, LENGTHS) < 1.0
+    mu = counts.predict(X, LENGTHS)
+    entries = stats.poisson.logpmf(COUNTS, mu)
+    np.testing.assert_allclose(counts.logpdf(X, COUNTS, LENGTHS), np.add.reduceat(entries, EDGES[:-1]))
+    assert counts.fit_.log_likelihood == pytest.approx(entries.sum())
+    np.testing.assert_allclose(counts.predict(X, LENGTHS, kind="link"), np.log(mu))
+
+
+def test_sequences_stand_alone_in_any_order(counts):
+    mu = counts.predict(X, LENGTHS)
+    for a, b in itertools.pairwise(EDGES):
+        np.testing.assert_allclose(counts.predict(X[a:b]), mu[a:b], rtol=1e-10)
+    mixed = np.argsort(RNG.uniform(size=N))  # rows of the sequences interleaved, each in its own order
+    keys = np.empty(N)
+    for g in np.unique(GROUPS):
+        own = g == GROUPS
+        keys[own] = np.sort(mixed[own])
+    order = np.argsort(keys)
+    np.testing.assert_allclose(counts.predict(X[order], groups=GROUPS[order]), mu[order], rtol=1e-10)
+    few = RecurrentGLM("gru", 2, "poisson", **QUICK | {"max_iter": 3})
+    theta = few.fit(X, COUNTS, LENGTHS).fit_.theta
+    np.testing.assert_allclose(few.fit(X[order], COUNTS[order], groups=GROUPS[order]).fit_.theta, theta, rtol=1e-6)
+
+
+def test_unobserved_responses_have_no_weight(counts):
+    y, weights = COUNTS.copy(), np.ones(N)
+    y[[2, 11]] = np.nan
+    weights[[2, 11]] = 0.0
+    one = RecurrentGLM("elman", 2, "poisson", **QUICK | {"max_iter": 5})
+    theta = one.fit(X, y, LENGTHS).fit_.theta
+    np.testing.assert_allclose(one.fit(X, COUNTS, LENGTHS, sample_weight=weights).fit_.theta, theta)
+    assert one.fit_.nobs == N - 2
+    seen = stats.poisson.logpmf(COUNTS, counts.predict(X, LENGTHS)) * weights
+    np.testing.assert_allclose(counts.logpdf(X, y, LENGTHS), np.add.reduceat(seen, EDGES[:-1]))
+
+
+def test_response_per_sequence():
+    y = np.array([0.3, -0.5, 1.0, 0.2])
+    model = RecurrentGLM("elman", 2, alpha=0.01, max_iter=40, random_state=0).fit(X, y, LENGTHS)
+    assert model.task_ == "sequence"
+    assert model.predict(X, LENGTHS).shape == model.logpdf(X, y, LENGTHS).shape == (4,)
+    assert model.score(X, y, LENGTHS) > 0.9
+    again = RecurrentGLM("elman", 2, alpha=0.01, max_iter=40, random_state=0).fit(X, y, groups=GROUPS)
+    np.testing.assert_allclose(again.predict(X, groups=GROUPS), model.predict(X, LENGTHS), rtol=1e-6)
+    order = np.argsort(GROUPS, kind="stable")  # sequences come in another order, and so do the answers
+    np.testing.assert_allclose(again.predict(X[order], groups=GROUPS[order]), again.predict(X, LENGTHS)[[1, 3, 2, 0]])
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "multinomial", "ordinal"])
+@pytest.mark.parametrize("per_sequence", [False, True])
+def test_labels(family, per_sequence):
+    names = np.array(["high", "low"] if family == "bernoulli" else ["high", "low", "mid"])
+    m = len(LENGTHS) if per_sequence else N
+    y = names[np.arange(m) % len(names)].astype(object)
+    y[3] = None
+    model = RecurrentGLM("elman", 2, family, alpha=1.0, max_iter=15, random_state=0).fit(X, y, LENGTHS)
+    assert model.classes_.tolist() == names.tolist()
+    p = model.predict_proba(X, LENGTHS)
+    assert p.shape == (m, len(names))
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    assert set(model.predict(X, LENGTHS)) <= set(names)
+    assert 0.0 <= model.score(X, y, LENGTHS) <= 1.0
+    codes = np.searchsorted(names, np.where(y == None, "low", y).astype(str))  # noqa: E711  # elementwise
+    entries = np.log(p[np.arange(m), codes]) * (np.arange(m) != 3)
+    expected = entries if per_sequence else np.add.reduceat(entries, EDGES[:-1])
+    np.testing.assert_allclose(model.logpdf(X, y, LENGTHS), expected)
+
+
+def test_density_scores_every_row_from_those_before_it():
+    rows = np.column_stack([MEMORY, X[:, 1]])
+    model = RecurrentGLM("elman", 2, alpha=0.01, max_iter=25, random_state=0).fit(rows, lengths=LENGTHS)
+    assert model.task_ == "density"
+    mu = model.predict(rows, LENGTHS)
+    assert mu.shape == rows.shape
+    entries = stats.norm.logpdf(rows, mu, np.sqrt(model.dispersion_)).sum(axis=1)
+    np.testing.assert_allclose(model.logpdf(rows, lengths=LENGTHS), np.add.reduceat(entries, EDGES[:-1]))
+    assert model.score(rows, lengths=LENGTHS) == pytest.approx(entries.mean())
+    np.testing.assert_allclose(mu[EDGES[:-1]], mu[:1].repeat(4, axis=0))  # first rows: the initial state alone
+    changed = rows.copy()
+    changed[7] += 1.0  # a row bears on later ones of its own sequence only
+    differs = (model.predict(changed, LENGTHS) != mu).any(axis=1)
+    assert differs.nonzero()[0].tolist() == list(range(8, EDGES[2]))
+    short = model.logpdf(rows[:1])
+    np.testing.assert_allclose(short, entries[:1])
+
+
+def test_density_of_labels_and_of_bits():
+    words = np.array(["a", "b", "a", "c"])[np.arange(N) % 4][:, None]
+    model = RecurrentGLM("gru", 3, "multinomial", alpha=0.01, max_iter=40, random_state=0).fit(words, lengths=LENGTHS)
+    assert np.exp(model.score(words, lengths=LENGTHS)) > 0.6
+    assert model.predict(words, LENGTHS).shape == (N,)
+    bits = (RNG.random((N, 3)) < 0.4).astype(float)
+    model = RecurrentGLM("gru", 2, "bernoulli", alpha=1.0, max_iter=15, random_state=0).fit(bits, lengths=LENGTHS)
+    p = model.predict(bits, LENGTHS)
+    expected = stats.bernoulli.logpmf(bits, p).sum(axis=1)
+    np.testing.assert_allclose(model.logpdf(bits, lengths=LENGTHS), np.add.reduceat(expected, EDGES[:-1]))
+
+
+def test_early_stopping_holds_sequences_out():
+    options = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 2, "max_iter": 40}
+    model = RecurrentGLM("elman", 2, "poisson", batch_size=2, random_state=0, **options).fit(X, COUNTS, LENGTHS)
+    assert model.fit_.solver == "adam"
+    assert len(model.fit_.history["monitor"]) == model.n_iter_
+    with pytest.raises(ValueError, match="validation_fraction"):
+        model.fit(X, COUNTS)
+
+
+def test_single_precision_follows_double_precision():
+    double, single = (
+        RecurrentGLM("gru", 2, "poisson", dtype=dtype, **QUICK | {"max_iter": 3}).fit(X, COUNTS, LENGTHS)
+        for dtype in ("float64", "float32")
+    )
+    np.testing.assert_allclose(single.predict(X, LENGTHS), double.predict(X, LENGTHS), rtol=1e-4)
+    assert single.predict(X, LENGTHS).dtype == "float32"
+
+
+def test_an_unfinished_search_warns():
+    with pytest.warns(ConvergenceWarning, match="max_iter = 1"):
+        RecurrentGLM("elman", 2, "poisson", max_iter=1, random_state=0).fit(X, COUNTS, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "message"),
+    [
+        ({}, {"lengths": [3, 4]}, "lengths add up to 7, X has 30 rows"),
+        ({}, {"lengths": [30, 0]}, "empty sequence"),
+        ({"cell": "rnn"}, {}, "cell='rnn'"),
+        ({"cell": "gru", "peepholes": True}, {}, "peepholes=True is an option of cell='lstm'"),
+        ({"hidden": ()}, {}, "hidden=()"),
+        ({"batch_size": 0}, {}, "batch_size=0"),
+        ({"task": "density"}, {"y": COUNTS}, "takes y=None"),
+        ({"task": "step"}, {"y": None}, "requires y to be passed"),
+        ({}, {"y": np.full(N, np.nan)}, "no row of the response is observed"),
+        ({}, {"y": np.where(np.arange(N) == 3, np.inf, COUNTS)}, "infinity"),
+        ({}, {"X": np.where(np.arange(2 * N).reshape(N, 2) == 3, np.nan, X)}, "NaN"),
+        ({"family": "poisson"}, {"y": -COUNTS - 1}, "poisson"),
+        ({"family": "multinomial"}, {"y": np.ones(N)}, "at least 2 classes"),
+        ({}, {"y": COUNTS[:7]}, "inconsistent"),
+    ],
+)
+def test_bad_input_is_named(options, arguments, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        RecurrentGLM(**{"cell": "elman", "hidden": 2} | options).fit(**{"X": X, "y": COUNTS} | arguments)
+
+
+def test_sequences_of_one_row():
+    model = RecurrentGLM("elman", 2, "poisson", **QUICK).fit(X, COUNTS, np.ones(N, dtype=int))
+    assert model.task_ == "step"
+    assert np.isfinite(model.logpdf(X, COUNTS, np.ones(N, dtype=int))).all()
