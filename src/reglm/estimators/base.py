@@ -21,6 +21,7 @@ from reglm.estimators.inputs import check_weights, contiguous, response_names, t
 from reglm.estimators.monitor import Monitor
 from reglm.estimators.options import Options, refuse_threshold
 from reglm.estimators.reader import FittedReader
+from reglm.estimators.saving import Saving
 from reglm.fitting import Settings
 from reglm.fitting import fit as fit_likelihood
 from reglm.layers import Activation, Dense, Embedding, Layer, inner_layers
@@ -36,7 +37,7 @@ QUIET = ("converged", "stopped early", "callback")
 """Ends of a fit that need no warning."""
 
 
-class BaseRecursiveGLM(Duality, Options, CallbackSupportMixin, BaseEstimator):
+class BaseRecursiveGLM(Duality, Saving, Options, CallbackSupportMixin, BaseEstimator):
     """A generalized linear model whose predictor is a network; see the subclasses."""
 
     fit_: Fit
@@ -243,18 +244,6 @@ class BaseRecursiveGLM(Duality, Options, CallbackSupportMixin, BaseEstimator):
             Level of the intervals is ``1 - alpha``.
         """
         return self.inference(cov, use_t=use_t, **options).summary(alpha)
-
-    def save(self, path: Any) -> None:
-        """Write the model as JSON and arrays; `reglm.load` reads it.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from importlib import import_module
-
-        # One floor up, so it is looked up when called and not imported.
-        import_module("reglm.persistence").save(self, path)
 
     @classmethod
     def from_formula(cls, formula: str, data: Any, **options: Any) -> Self:

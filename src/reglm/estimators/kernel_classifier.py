@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 
 from reglm.estimators.inputs import check_weights
 from reglm.estimators.kernel_dual import KernelDualRegressor
+from reglm.estimators.saving import Saving
 from reglm.parameters import Array
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ FORWARDED = (
 )  # fmt: skip
 
 
-class KernelDualClassifier(ClassifierMixin, BaseEstimator):
+class KernelDualClassifier(Saving, ClassifierMixin, BaseEstimator):
     """Kernel logistic and multinomial regression with an unpenalised linear part.
 
     Minimises minus the log-likelihood plus ``alpha/2 sum_k ||f_k||^2``; the linear predictor ``x'b_k + f_k(x)`` of the

@@ -14,6 +14,7 @@ from reglm.estimators.inputs import check_weights, response_matrix, response_nam
 from reglm.estimators.kernel_options import KernelOptions
 from reglm.estimators.kernel_predictions import KernelPredictions
 from reglm.estimators.kernel_rows import KernelDesign, Rows
+from reglm.estimators.saving import Saving
 from reglm.kernels import budget, criteria, penalties
 from reglm.kernels.duals import Dual, decompose
 from reglm.kernels.grams import checked_gram, resolve
@@ -29,7 +30,7 @@ SINGULAR = 1e-13
 """Share of the largest eigenvalue below which the smallest one does not allow for alpha=0."""
 
 
-class KernelDualRegressor(KernelPredictions, RegressorMixin, KernelOptions, BaseEstimator):
+class KernelDualRegressor(KernelPredictions, Saving, RegressorMixin, KernelOptions, BaseEstimator):
     """Kernel ridge regression with an unpenalised linear part, and the Gaussian process that it is.
 
     Minimises ``sum_i w_i (y_i - offset_i - x_i'b - f(x_i))^2 + alpha ||f||^2`` over b and over f in the kernel's

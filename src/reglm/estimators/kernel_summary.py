@@ -77,7 +77,6 @@ def summary(model: Any, level: float, targets: Sequence[str] | None = None) -> S
         return _of_family(model, level, targets)
     dual, lam, exact = model.dual_, model._lam, model.approximation is None
     how = CHOSEN.get(model.alpha, "given") if isinstance(model.alpha, str) else "given"
-    losses = {name: model._rules.CRITERIA[name](dual, lam[:1])[0] for name in ("loo", "gcv")}
     single = len(lam) == 1
     left = [
         ("Dep. Variable", ", ".join(model._names)),
@@ -90,7 +89,9 @@ def summary(model: Any, level: float, targets: Sequence[str] | None = None) -> S
     ]  # fmt: skip
     if single:
         right += [("Dispersion", number(float(lam[0] * model._scale[0])))]
-        right += [("LOO RMSE", number(float(np.sqrt(losses["loo"][0]))))]
+    if single and getattr(dual, "features", dual) is not None:  # a loaded model on landmarks has no rows to leave out
+        loss = model._rules.CRITERIA["loo"](dual, lam[:1])[0, 0]
+        right += [("LOO RMSE", number(float(np.sqrt(loss))))]
     table = coefficients(model, level, targets)
     return Summary("Kernel Regression Results", left, right, table, [NOTE, *_caveats(model)])
 

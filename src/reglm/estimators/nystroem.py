@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,11 +91,7 @@ def gram_of(source: GramSource, X: Any) -> Gram:
     """Return the kernel between two sets of rows; the Gaussian one by a single product where X is an array."""
     if isinstance(source, Exponential) and source.name == "rbf" and not sparse.issparse(X):
         return Gaussian(source.gamma, X.mean(axis=0))
-    return partial(_cross, source)
-
-
-def _cross(source: GramSource, X: Any, Z: Any) -> Array:
-    return source.cross(X, Z)
+    return source
 
 
 def _describe(model: Any, dual: LowRank, coded: CodedRows) -> None:

@@ -10,13 +10,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from reglm.estimators.saving import Saving
 from reglm.kernels import features
 
 Array = np.ndarray
 DTYPES = ["float64", "float32"]
 
 
-class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RandomFeatures(Saving, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Columns whose inner products estimate a kernel without bias.
 
     A generalized linear model on these columns is a kernel model, of any family and for any number of rows. With

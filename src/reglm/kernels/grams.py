@@ -30,6 +30,10 @@ class GramSource(ABC):
     Methods take X (n, p), dense or CSR, and Y (n0, p).
     """
 
+    def __call__(self, Y: Any, X: Any) -> Array:
+        """Call `cross`."""
+        return self.cross(Y, X)
+
     @abstractmethod
     def cross(self, Y: Any, X: Any) -> Array:
         """Kernel between the rows of Y and those of X, (n0, n)."""

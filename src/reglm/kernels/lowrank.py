@@ -16,7 +16,7 @@ n rows of positive weight, m landmarks of which r are independent, q columns of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -157,8 +157,8 @@ class LowRank:
     C : ndarray (q, r)
         ``Q'Phi~ V``.
     rows : Rows
-    features : Blocks
-        ``Phi``, block by block.
+    features : Blocks or None
+        ``Phi``, block by block; a loaded model has none.
     """
 
     landmarks: Array
@@ -168,7 +168,11 @@ class LowRank:
     t: Array
     C: Array
     rows: Rows
-    features: Blocks
+    features: Blocks | None
+
+    def stored(self) -> LowRank:
+        """Return what files hold: the sums over the rows, not the rows of X."""
+        return replace(self, features=None)
 
     @property
     def q(self) -> int:

@@ -39,6 +39,8 @@ def loo(model: LowRank, lam: Array) -> Array:
 
 def _left_out(model: LowRank, lam: Array) -> Iterator[tuple[Array, Array]]:
     """Yield squared scaled leave-one-out residuals (rows, L, k) and weights (rows,) of some rows at a time."""
+    if model.features is None:
+        raise ValueError("leave-one-out needs the training rows, which a loaded model on landmarks does not have.")
     for at, block in model.features:
         for start in range(0, len(block), CHUNK):
             here = slice(at.start + start, min(at.start + start + CHUNK, at.stop))

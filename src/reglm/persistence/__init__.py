@@ -1,22 +1,24 @@
 """Save fitted models and load them: JSON and arrays, versioned, no pickle.
 
-A loaded model predicts at once by NumPy; nothing is compiled. It does not hold its training data, so it has
-no standard errors. A damaged or hostile file raises and executes nothing: see `reglm.persistence.archive`.
+A loaded model predicts at once by NumPy; nothing is compiled. A recursive GLM does not hold its training data, so it
+has no standard errors; a kernel regression holds its support and what its variances need. A damaged or hostile file
+raises and executes nothing: see `reglm.persistence.archive`; how a class joins: `reglm.persistence.tables`.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from typing import Any
 
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
 import reglm
 from reglm.persistence import archive
-from reglm.persistence.codec import Decoder, Encoder, Unstorable
-
-ESTIMATORS = ("RecursiveGLMRegressor", "RecursiveGLMClassifier")
-"""Classes that files may name."""
+from reglm.persistence.codec import Decoder, Encoder
+from reglm.persistence.models import described, is_estimator, rebuilt
+from reglm.persistence.tables import ESTIMATORS
 
 __all__ = ["load", "save"]
 
@@ -26,14 +28,15 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    estimator : RecursiveGLMRegressor or RecursiveGLMClassifier
+    estimator : estimator
+        Of a class in `reglm.persistence.tables.ESTIMATORS`.
     path : path
         Replaced if it exists. By custom the name ends in ``.reglm``.
 
     Raises
     ------
     ValueError
-        If the estimator is of another class or not fitted.
+        If the estimator is of another class, not fitted, or holds what no file can: a kernel that is a function.
 
     Warns
     -----
@@ -42,27 +45,18 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         defaults.
     """
     name = type(estimator).__name__
-    if name not in ESTIMATORS or type(estimator) is not getattr(reglm, name):
+    if not is_estimator(estimator):
         raise ValueError(f"cannot save a {name}; models of these classes can be saved: {ESTIMATORS}.")
-    if not hasattr(estimator, "fit_"):
-        raise ValueError(f"cannot save this {name}: it is not fitted; call fit first.")
-    encode = Encoder()
-    defaults = {p.name: p.default for p in inspect.signature(type(estimator)).parameters.values()}
-    given = estimator.get_params(deep=False)
-    options = {key: encode.option(key, value, defaults[key]) for key, value in given.items()}
-    fitted = {}
-    for key, value in vars(estimator).items():
-        if key in given:
-            continue
+    if hasattr(estimator, "fit"):
         try:
-            fitted[key] = encode(value)
-        except Unstorable as error:
-            if not key.startswith("_"):  # what is private to scikit-learn is made again when needed
-                raise ValueError(f"cannot save this {name}: {key} holds a {error}.") from None
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise ValueError(f"cannot save this {name}: it is not fitted; call fit first.") from None
+    encode = Encoder()
+    model = described(estimator, encode)
     if encode.dropped:
         listed = ", ".join(dict.fromkeys(encode.dropped))
         warnings.warn(f"not stored, the loaded model has the defaults: {listed}.", UserWarning, stacklevel=2)
-    model = {"class": name, "options": options, "fitted": fitted}
     archive.write(path, model, encode.arrays, reglm.__version__)
 
 
@@ -75,7 +69,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    RecursiveGLMRegressor or RecursiveGLMClassifier
+    estimator
         Ready to predict.
 
     Raises
@@ -87,7 +81,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         If it cannot be opened.
     """
     try:
-        return _rebuilt(*archive.read(path))
+        model, arrays = archive.read(path)
+        return rebuilt(model, Decoder(arrays))
     except OSError:
         raise
     except (
@@ -101,16 +96,3 @@ def load(path: str | os.PathLike[str]) -> Any:
     ) as error:
         said = str(error) or type(error).__name__
         raise ValueError(f"{os.fspath(path)!r} is not a readable reglm model: {said}.") from error
-
-
-def _rebuilt(model: Any, arrays: list[Any]) -> Any:
-    """Estimator from the parts of a file."""
-    decode = Decoder(arrays)
-    if model["class"] not in ESTIMATORS:
-        raise ValueError(f"class {model['class']!r:.60} is not one of {ESTIMATORS}")
-    estimator = getattr(reglm, model["class"])(**{key: decode(value) for key, value in model["options"].items()})
-    for key, value in model["fitted"].items():
-        if not key.isidentifier() or key.startswith("__") or hasattr(type(estimator), key):
-            raise ValueError(f"{key!r:.60} is not the name of a fitted attribute")
-        setattr(estimator, key, decode(value))
-    return estimator

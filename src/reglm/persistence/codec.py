@@ -6,12 +6,14 @@ nothing is imported or called by a name that a file gives.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from reglm import families, links
 from reglm.estimators.design import Design
@@ -20,17 +22,14 @@ from reglm.families import Family
 from reglm.layers import Layer
 from reglm.likelihood import Likelihood
 from reglm.links import Link
-from reglm.network import Network, Rescaling
+from reglm.network import Network
 from reglm.parameters import INITIALISERS, Array, Spec
 from reglm.persistence.archive import storable
-from reglm.record import Fit, Restart
+from reglm.persistence.models import described, is_estimator, rebuilt
+from reglm.persistence.tables import KERNELS, RECORDS, Unstorable, name_of, named
+from reglm.record import Fit
 
-RECORDS: dict[str, type] = {cls.__name__: cls for cls in (Network, Rescaling, Restart, Fit)}
 TAG = "$"
-
-
-class Unstorable(TypeError):
-    """A value that no file can hold."""
 
 
 class Encoder:
@@ -46,6 +45,7 @@ class Encoder:
     def __init__(self) -> None:
         self.arrays: list[Array] = []
         self.dropped: list[str] = []
+        self._places: dict[int, tuple[int, Array]] = {}
 
     def __call__(self, value: Any) -> Any:
         """JSON form of a value.
@@ -60,10 +60,16 @@ class Encoder:
         named = next((name for name, function in INITIALISERS.items() if function is value), None)
         if named is not None:
             return named
-        for kinds, form in self._forms():
+        for table, form in ((RECORDS, self._record), (KERNELS, self._kernel)):
+            name = name_of(value, table)
+            if name is not None:
+                return form(value, name)
+        if is_estimator(value):
+            return {TAG: "estimator", **described(value, self)}
+        for kinds, form_of in self._forms():
             if isinstance(value, kinds):
-                return form(value)
-        raise Unstorable(f"{type(value).__name__} object {value!r:.60}")
+                return form_of(value)
+        raise Unstorable(f"{type(value).__name__} object {value!r:.60}{_hint(value)}")
 
     def _forms(self) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
         return (
@@ -74,14 +80,14 @@ class Encoder:
             (list, lambda v: [self(item) for item in v]),
             (tuple, lambda v: {TAG: "tuple", "items": [self(item) for item in v]}),
             (dict, lambda v: {TAG: "dict", "items": [[self(k), self(item)] for k, item in v.items()]}),
-            (Layer, lambda v: self._record(v, "layer")),
-            (Fit, lambda v: self._record(without_data(v), "record")),
-            (tuple(RECORDS.values()), lambda v: self._record(v, "record")),
+            (Layer, lambda v: self._by_fields(v, "layer", type(v).__name__)),
             (Family, lambda v: {TAG: "family", "value": self(v.to_dict())}),
             (Link, lambda v: {TAG: "link", "name": v.name}),
             (Design, lambda v: {TAG: "design", "value": self(v.to_dict())}),
             (FormulaDesign, lambda v: {TAG: "formula", "value": self(v.to_dict())}),
             (Likelihood, self._likelihood),
+            (sparse.csr_matrix, self._sparse),
+            (sparse.csr_array, self._sparse),
         )
 
     def _array(self, array: Array) -> Any:
@@ -90,15 +96,29 @@ class Encoder:
                 raise Unstorable(f"array of {array.dtype}")
             kind = "text" if array.dtype.kind == "U" else "objects"
             return {TAG: kind, "shape": list(array.shape), "items": [self(v) for v in array.ravel().tolist()]}
-        self.arrays.append(array)
-        return {TAG: "array", "index": len(self.arrays) - 1}
+        turned = array.flags.f_contiguous and not array.flags.c_contiguous  # the order in memory decides about rounding
+        place, _ = self._places.setdefault(id(array), (len(self.arrays), array))  # parts of a fit share arrays
+        if place == len(self.arrays):
+            self.arrays.append(array.T if turned else array)
+        return {TAG: "transposed" if turned else "array", "index": place}
 
-    def _record(self, value: Any, kind: str) -> Any:
-        name = type(value).__name__
-        found = {}
-        for f in fields(value):
-            if f.init:
-                found[f.name] = self.option(f"{name}({f.name}=...)", getattr(value, f.name), _default(f))
+    def _sparse(self, matrix: Any) -> Any:
+        parts = {name: self(getattr(matrix, name)) for name in ("data", "indices", "indptr")}
+        return {TAG: "csr", "shape": list(matrix.shape), "matrix": isinstance(matrix, sparse.spmatrix), **parts}
+
+    def _kernel(self, kernel: Any, name: str) -> Any:
+        given = {key: self(value) for key, value in kernel.get_params(deep=False).items()}
+        return {TAG: "kernel", "name": name, "fields": given}
+
+    def _record(self, value: Any, name: str) -> Any:
+        value = without_data(value) if isinstance(value, Fit) else value
+        return self._by_fields(value.stored() if hasattr(value, "stored") else value, "record", name)
+
+    def _by_fields(self, value: Any, kind: str, name: str) -> Any:
+        found = {
+            field: self.option(f"{name}({field}=...)", getattr(value, field), default)
+            for field, default in _arguments(value)
+        }
         return {TAG: kind, "name": name, "fields": found}
 
     def option(self, name: str, value: Any, default: Any) -> Any:
@@ -121,12 +141,29 @@ class Encoder:
         }  # fmt: skip
 
 
+def _hint(value: Any) -> str:
+    """What to do about a kernel that no file can hold."""
+    modules = {kind.__module__ for kind in type(value).__mro__}
+    if modules.isdisjoint({"reglm.kernels.grams", "sklearn.gaussian_process.kernels"}):
+        return ""
+    return f"; files hold kernels by name and parameters, the names of scikit-learn or of {tuple(KERNELS)}"
+
+
 def without_data(fit: Fit) -> Fit:
     """Return a fit without its training rows, and of its details what a summary shows, numbers and words."""
     shown = ("aliased", "levels")
     details = {k: v for k, v in fit.details.items() if k in shown or isinstance(v, (str, int, float))}
     restarts = [replace(restart, theta=np.zeros(0)) for restart in fit.restarts]
     return replace(fit, data=None, details=details, restarts=restarts, refit=None)
+
+
+def _arguments(value: Any) -> Iterator[tuple[str, Any]]:
+    """Names of the arguments that make a record, with their defaults."""
+    if is_dataclass(value):
+        yield from ((f.name, _default(f)) for f in fields(value) if f.init)
+    else:
+        for p in inspect.signature(type(value)).parameters.values():
+            yield p.name, MISSING if p.default is p.empty else p.default
 
 
 def _default(f: Field[Any]) -> Any:
@@ -151,13 +188,17 @@ class Decoder:
         self.numbers = sum(array.size for array in arrays)
         self._forms: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "float": lambda v: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[v["value"]],
-            "array": lambda v: self.arrays[_index(v["index"])].copy(),
+            "array": lambda v: self.arrays[_index(v["index"])],
+            "transposed": lambda v: self.arrays[_index(v["index"])].T,
             "text": lambda v: np.array(self(v["items"]), dtype=str).reshape(_sizes(v["shape"])),
             "objects": self._objects,
             "tuple": lambda v: tuple(self(v["items"])),
             "dict": lambda v: {self(key): self(item) for key, item in v["items"]},
-            "layer": lambda v: self._record(v, Layer.registry),
+            "layer": self._layer,
             "record": lambda v: self._record(v, RECORDS),
+            "kernel": lambda v: self._record(v, KERNELS),
+            "csr": self._sparse,
+            "estimator": lambda v: rebuilt(v, self),
             "family": lambda v: families.from_dict(self(v["value"])),
             "link": lambda v: links.get(v["name"]),
             "design": lambda v: Design.from_dict(self(v["value"])),
@@ -186,16 +227,27 @@ class Decoder:
         array[:] = [self(item) for item in value["items"]]
         return array.reshape(_sizes(value["shape"]))
 
-    def _record(self, value: Mapping[str, Any], table: Mapping[str, type]) -> Any:
+    def _sparse(self, value: Mapping[str, Any]) -> Any:
+        parts = tuple(self(value[name]) for name in ("data", "indices", "indptr"))
+        made = sparse.csr_matrix if value["matrix"] else sparse.csr_array
+        found = made(parts, shape=_sizes(value["shape"]))
+        found.check_format(full_check=True)
+        return found
+
+    def _layer(self, value: Mapping[str, Any]) -> Any:
         name = value["name"]
-        if name not in table:
-            hint = "; import the module that defines it first" if table is Layer.registry else ""
-            raise ValueError(f"class {name!r:.60} is not known{hint}")
-        arguments = {key: self(item) for key, item in value["fields"].items()}
-        record = table[name](**arguments)
+        if name not in Layer.registry:
+            raise ValueError(f"class {name!r:.60} is not known; import the module that defines it first")
+        return Layer.registry[name](**self._fields(value))
+
+    def _record(self, value: Mapping[str, Any], table: dict[str, str]) -> Any:
+        record = named(value["name"], table)(**self._fields(value))
         if isinstance(record, Fit):
             _check_sizes(record)
         return record
+
+    def _fields(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: self(item) for key, item in value["fields"].items()}
 
     def _likelihood(self, value: Mapping[str, Any]) -> Likelihood:
         network, options = self(value["network"]), value["options"]
