@@ -28,6 +28,7 @@ _EXPORTS = {
     "load": "reglm.persistence",
     "metrics": "reglm.metrics",
     "plots": "reglm.plots",
+    "save": "reglm.persistence",
     "select_architecture": "reglm.estimators",
 }
 
