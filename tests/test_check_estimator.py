@@ -1,11 +1,11 @@
-"""scikit-learn's own contract, with no expected failures."""
+"""scikit-learn's own contract; sequence models alone are excused from what denies rows their order."""
 
 from __future__ import annotations
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from reglm import ArchitectureSearch, RecursiveGLMClassifier, RecursiveGLMRegressor
+from reglm import ArchitectureSearch, EchoStateNetwork, RecursiveGLMClassifier, RecursiveGLMRegressor
 
 # Several checks fit unpenalised models to fewer rows than columns, or to classes that a column tells apart: warnings
 # that say so are right there, and so is the one about a column vector, which a check asks for.
@@ -17,8 +17,22 @@ pytestmark = [
 
 ESTIMATORS = [RecursiveGLMRegressor(), RecursiveGLMClassifier()]
 SEARCHES = [ArchitectureSearch(estimator, [()]) for estimator in ESTIMATORS]
+SEQUENCES = [EchoStateNetwork(n_units=10, alphas=5, random_state=0)]
+
+ORDER = "what a row says depends on the rows before it"
+NEIGHBOURS = "a row of weight zero is not observed, but takes its place; a row left out makes its neighbours meet"
+FAILS = {
+    "check_methods_sample_order_invariance": ORDER,
+    "check_methods_subset_invariance": ORDER,
+    "check_sample_weight_equivalence_on_dense_data": NEIGHBOURS,
+    "check_sample_weight_equivalence_on_sparse_data": NEIGHBOURS,
+}
 
 
-@parametrize_with_checks([*ESTIMATORS, *SEARCHES])
+def excused(estimator):
+    return FAILS if type(estimator) in map(type, SEQUENCES) else {}
+
+
+@parametrize_with_checks([*ESTIMATORS, *SEARCHES, *SEQUENCES], expected_failed_checks=excused)
 def test_estimator_keeps_the_contract(estimator, check):
     check(estimator)

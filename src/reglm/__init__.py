@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. A name that is the module's own last part is the module.
 _EXPORTS = {
     "ArchitectureSearch": "reglm.estimators",
+    "EchoStateNetwork": "reglm.estimators.echo_state",
     "KernelDualClassifier": "reglm.estimators.kernel_classifier",
     "KernelDualRegressor": "reglm.estimators.kernel_dual",
     "NetworkKernel": "reglm.kernels.network_kernel",

@@ -11,7 +11,7 @@ For gaussian responses with the identity link all four are those of `reglm.kerne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -161,9 +161,12 @@ class Smoother:
         """Fit at a penalty, from coefficients near by if there are some."""
         return solve(self.problem, lam, self.problem.start(self.start, lam) if theta is None else theta)
 
-    def path(self, lam: Array) -> Path:
-        """Fits at penalties (L,), ascending; each starts from that of the next larger penalty."""
-        names = available(self.problem)
+    def path(self, lam: Array, names: Sequence[str] | None = None) -> Path:
+        """Fits at penalties (L,), ascending; each starts from that of the next larger penalty.
+
+        All criteria are computed, or those named.
+        """
+        names = available(self.problem) if names is None else names
         values = {name: np.empty(len(lam)) for name in names}
         theta, thetas, edf = None, [], np.empty(len(lam))
         for j in range(len(lam) - 1, -1, -1):

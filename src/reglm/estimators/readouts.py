@@ -1,0 +1,287 @@
+"""Generalized linear models on states: one for each column of a response, or one for a family that needs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reglm import families
+from reglm.estimators.kernel_options import is_number
+from reglm.estimators.regressor import RecursiveGLMRegressor
+from reglm.families import Family
+from reglm.fitting.intercept import fit_intercept
+from reglm.kernels.irls_criteria import CRITERIA
+from reglm.parameters import Array
+from reglm.response import Response
+from reglm.statespace.readout import Chosen, Decomposition
+
+WHOLE = ("binomial", "quasibinomial", "multinomial", "ordinal")
+"""Families whose response takes several columns together."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A fitted generalized linear model on states.
+
+    Parameters
+    ----------
+    model : RecursiveGLMRegressor
+    columns : list of int
+        Columns of the response that it models.
+    chosen : Chosen or None
+        How its penalty was found; None without a penalty to choose.
+    """
+
+    model: RecursiveGLMRegressor
+    columns: list[int]
+    chosen: Chosen | None
+
+    @property
+    def response(self) -> Response:
+        """Family and link."""
+        return self.model.fit_.likelihood.response
+
+    def eta(self, F: Array, offset: Array) -> Array:
+        """Linear predictors (n, K)."""
+        return F @ np.atleast_2d(self.model.coef_).T + self.model.intercept_ + offset
+
+    def mean(self, eta: Array) -> Array:
+        """Expected responses (n, columns)."""
+        return self.response.mean(eta, self.model._shape())
+
+    def quantile(self, eta: Array, level: float) -> Array:
+        """Quantile of the family's distribution, (n, columns)."""
+        shape = self.model._shape()
+        found = self.model.family_.distribution(self.response.location(eta, shape), self.model.dispersion_, **shape)
+        return np.asarray(found.ppf(level), dtype=float)
+
+    def log_density(self, y: Array, eta: Array, weights: Array | None = None) -> Array:
+        """Log-density of each row of y (n, columns), (n,); zero where it is not observed."""
+        found, (seen, y) = np.zeros(len(y)), self._observed(y)
+        found[seen] = self.model._log_density(y, eta[seen], None if weights is None else weights[seen])
+        return found
+
+    def deviance(self, y: Array, eta: Array) -> Array:
+        """Deviance of each row, (n,); zero where it is not observed."""
+        found, (seen, y) = np.zeros(len(y)), self._observed(y)
+        found[seen] = self.response.unit_deviance(y, eta[seen], self.model._shape()).sum(axis=1)
+        return found
+
+    def _observed(self, y: Array) -> tuple[Array, Array]:
+        """Which rows are observed, and their responses."""
+        seen = ~np.isnan(y[:, self.columns]).any(axis=1)
+        self.model.family_.check_response(y[seen][:, self.columns])
+        return seen, y[seen][:, self.columns]
+
+    def null_deviance(self, y: Array, offset: Array, weights: Array) -> float:
+        """Weighted deviance of the best constant with the same offset."""
+        seen = ~np.isnan(y[:, self.columns]).any(axis=1)
+        if not seen.any():
+            return 0.0
+        parts = y[seen][:, self.columns], weights[seen, None], offset[seen]
+        return float(fit_intercept(self.response, *parts, self.model._shape()).deviance)
+
+    def simulate(self, rng: np.random.Generator, eta: Array) -> Array:
+        """Draw responses (n, columns)."""
+        shape = self.model._shape()
+        mu = self.response.location(eta, shape)
+        return np.reshape(self.model.family_.simulate(rng, mu, self.model.dispersion_, **shape), (len(eta), -1))
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """All the models on the same states.
+
+    Parameters
+    ----------
+    parts : list of Readout
+    """
+
+    parts: list[Readout]
+
+    def split(self, offset: Array | None, n: int) -> list[Array]:
+        """Offset (n, 1), or (n, all linear predictors), of each model."""
+        widths = [np.atleast_2d(part.model.coef_).shape[0] for part in self.parts]
+        total = np.zeros((n, 1)) if offset is None else offset
+        if total.shape[1] == 1:
+            return [np.repeat(total, width, axis=1) for width in widths]
+        return np.split(total, np.cumsum(widths)[:-1], axis=1)
+
+    def etas(self, F: Array, offset: Array | None = None) -> list[Array]:
+        """Linear predictors of each model."""
+        return [part.eta(F, o) for part, o in zip(self.parts, self.split(offset, len(F)), strict=True)]
+
+    def means(self, etas: Sequence[Array]) -> Array:
+        """Expected responses (n, columns)."""
+        return np.hstack([part.mean(eta) for part, eta in zip(self.parts, etas, strict=True)])
+
+    def log_density(self, y: Array, etas: Sequence[Array], weights: Array | None = None) -> Array:
+        """Log-density of what is observed in each row, (n,)."""
+        return sum((p.log_density(y, e, weights) for p, e in zip(self.parts, etas, strict=True)), np.zeros(len(y)))
+
+    def simulate(self, rng: np.random.Generator, etas: Sequence[Array]) -> Array:
+        """Draw a response for each row, (n, columns)."""
+        return np.hstack([part.simulate(rng, eta) for part, eta in zip(self.parts, etas, strict=True)])
+
+    def deviance(self, y: Array, etas: Sequence[Array]) -> Array:
+        """Deviance of what is observed in each row, (n,)."""
+        return sum((part.deviance(y, eta) for part, eta in zip(self.parts, etas, strict=True)), np.zeros(len(y)))
+
+    def null_deviance(self, y: Array, offset: Array | None, weights: Array) -> float:
+        """Weighted deviance of the best constants with the same offsets."""
+        shifts = self.split(offset, len(y))
+        return sum(part.null_deviance(y, shift, weights) for part, shift in zip(self.parts, shifts, strict=True))
+
+    def quantiles(self, etas: Sequence[Array], level: float) -> Array:
+        """Quantile of each response, (n, columns)."""
+        return np.hstack([part.quantile(eta, level) for part, eta in zip(self.parts, etas, strict=True)])
+
+    @property
+    def loss(self) -> float:
+        """Sum of the leave-one-out losses; NaN where a model chose no penalty."""
+        return float(sum(np.nan if part.chosen is None else part.chosen.loss for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be fitted.
+
+    Parameters
+    ----------
+    family : str, Family or sequence of them
+        One for each column where there are several.
+    link : str or None
+    alpha : str or float
+    alphas : int or ndarray (L,)
+    """
+
+    family: Any
+    link: str | None
+    alpha: str | float
+    alphas: Any
+
+    def families(self, m: int) -> list[tuple[Family, list[int]]]:
+        """Families, each with its columns of a response of m columns.
+
+        Raises
+        ------
+        ValueError
+            If there is not one for each column.
+        """
+        if isinstance(self.family, (list, tuple)):
+            if len(self.family) != m:
+                raise ValueError(f"family names {len(self.family)} families, the response has {m} columns: one each.")
+            return [(families.get(name), [j]) for j, name in enumerate(self.family)]
+        family = families.get(self.family)
+        return [(family, list(range(m)))] if family.name in WHOLE and m > 1 else [(family, [j]) for j in range(m)]
+
+    def fit(self, F: Array, names: Sequence[str], y: Array, weights: Array, offset: Array | None) -> Readouts:
+        """Fit a model to each part of y (n, m) on states F (n, p), leaving out rows where it is NaN."""
+        groups: dict[tuple[bytes, bool], list[tuple[Family, list[int]]]] = {}
+        for family, columns in self.families(y.shape[1]):
+            seen = ~np.isnan(y[:, columns]).any(axis=1) & (weights > 0)
+            if not seen.any():
+                raise ValueError(f"column {columns[0]} of the response is never observed with a positive weight.")
+            groups.setdefault((seen.tobytes(), _is_direct(family, self.link)), []).append((family, columns))
+        parts = [
+            part
+            for (seen, direct), group in groups.items()
+            for part in self._group(F, names, y, weights, offset, np.frombuffer(seen, dtype=bool), direct, group)
+        ]
+        return Readouts(sorted(parts, key=lambda part: part.columns[0]))
+
+    def _group(
+        self, F: Array, names: Sequence[str], y: Array, weights: Array, offset: Array | None, seen: Array,
+        direct: bool, group: list[tuple[Family, list[int]]],
+    ) -> list[Readout]:  # fmt: skip
+        """Fit the models that share rows and therefore a decomposition."""
+        F, y, weights = F[seen], y[seen], weights[seen]
+        shifts = [self._shift(offset, seen, family, columns, y) for family, columns in group]
+        if len(F) < 2:
+            raise ValueError(f"n_samples={len(F)} observed after the washout: at least 2 are needed.")
+        if self.alpha == 0 or any(family.specs(y[:, columns]) for family, columns in group):
+            self._check_given(group, y)
+            found: list[Chosen | None] = [None] * len(group)
+        elif direct:
+            targets = np.column_stack([y[:, c] - shift for (_, c), shift in zip(group, shifts, strict=True)])
+            found = list(Decomposition(F, weights).gaussian(targets, self._alphas, self._criterion))
+        else:
+            decomposition = Decomposition(F, weights)
+            found = [
+                self._chosen(decomposition, family, y[:, columns], weights, shift)
+                for (family, columns), shift in zip(group, shifts, strict=True)
+            ]
+        return [
+            Readout(self._model(F, names, y[:, columns], weights, shift, family, chosen), columns, chosen)
+            for (family, columns), shift, chosen in zip(group, shifts, found, strict=True)
+        ]
+
+    def _shift(self, offset: Array | None, seen: Array, family: Family, columns: list[int], y: Array) -> Array:
+        K = family.outputs(y[:, columns])
+        if offset is None:
+            return np.zeros((len(y), K))
+        return np.repeat(offset[seen], K, axis=1) if offset.shape[1] == 1 else offset[seen][:, columns]
+
+    @property
+    def _criterion(self) -> str:
+        return self.alpha if isinstance(self.alpha, str) else "loo"
+
+    @property
+    def _alphas(self) -> Any:
+        if not isinstance(self.alpha, str):
+            return np.array([float(self.alpha)])
+        whole = isinstance(self.alphas, (int, np.integer))
+        return int(self.alphas) if whole else np.unique(np.asarray(self.alphas, dtype=float))
+
+    def _check_given(self, group: list[tuple[Family, list[int]]], y: Array) -> None:
+        """Raise ValueError if a penalty is to be chosen for a family with shape parameters to estimate."""
+        for family, columns in group:
+            names = ", ".join(spec.name for spec in family.specs(y[:, columns]))
+            if isinstance(self.alpha, str) and names:
+                raise ValueError(
+                    f"alpha={self.alpha!r}: family={family.name!r} has shape parameters to estimate ({names}), for "
+                    "which no penalty is chosen here. Give alpha a number and choose among numbers by "
+                    "cross-validation, or fix them where the family takes them, as in 'negative_binomial(0.5)'."
+                )
+
+    def _chosen(self, found: Decomposition, family: Family, y: Array, weights: Array, shift: Array) -> Chosen:
+        family.check_response(y)
+        response = Response(family, family.resolve_link(self.link))
+        start = shift + fit_intercept(response, y, weights[:, None], shift, {}).value
+        return found.any_family(y, shift, response, start, self._alphas, self._criterion)
+
+    def _model(
+        self, F: Array, names: Sequence[str], y: Array, weights: Array, shift: Array, family: Family,
+        chosen: Chosen | None,
+    ) -> RecursiveGLMRegressor:  # fmt: skip
+        alpha = float(self.alpha) if chosen is None else chosen.alpha
+        estimated = chosen is not None and family.dispersion == "estimated"
+        model = RecursiveGLMRegressor(
+            family=family, link=self.link, alpha=alpha,
+            dispersion=max(chosen.dispersion, np.finfo(float).tiny) if chosen and estimated else "auto",
+        )  # fmt: skip
+        model.fit(F, y[:, 0] if y.shape[1] == 1 else y, weights, shift if shift.any() else None)
+        named = tuple(replace(column, name=name) for column, name in zip(model.design_.columns, names, strict=True))
+        model.design_ = replace(model.design_, columns=named)  # a data frame would say so too, at twice the time
+        model.fit_.input_names, model.feature_names_in_ = list(names), np.asarray(names, dtype=object)
+        return model
+
+
+def _is_direct(family: Family, link: str | None) -> bool:
+    return family.name == "gaussian" and family.resolve_link(link).name == "identity"
+
+
+def check_alpha(alpha: Any, alphas: Any) -> None:
+    """Raise ValueError for penalties that are none."""
+    if isinstance(alpha, str):
+        if alpha not in CRITERIA:
+            raise ValueError(f"alpha={alpha!r} must be a number from 0 on or one of {list(CRITERIA)}.")
+        given = np.asarray(alphas, dtype=float)
+        is_grid = given.ndim == 0 and given % 1 == 0 and given >= 2
+        if not (is_grid or (given.ndim == 1 and given.size and np.all(given > 0))):
+            raise ValueError(f"alphas={alphas!r} must be the size of a grid, 2 or more, or positive penalties.")
+    elif not (is_number(alpha) and alpha >= 0):
+        raise ValueError(f"alpha={alpha!r} must be a number from 0 on or one of {list(CRITERIA)}.")

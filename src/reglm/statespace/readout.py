@@ -1,0 +1,134 @@
+"""The penalty of a generalized linear model on states, chosen by leave-one-out from one decomposition.
+
+With an unpenalised intercept, rows scaled by the roots of their weights, Q the basis of the intercept's column and
+``M = I - Q Q'``, the singular values ``M F~ = U S V'`` of the states F serve every penalty: for gaussian responses
+leave-one-out is exact (`reglm.kernels.penalties`), for others it is one Newton step from the fit to all rows
+(`reglm.kernels.irls_dual`). No crossproduct is formed: neighbouring states are all but collinear.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from reglm.kernels import irls_criteria, penalties
+from reglm.kernels.blocks import MOST_ROWS, Blocks
+from reglm.kernels.duals import Dual
+from reglm.kernels.irls_criteria import Smoother
+from reglm.kernels.irls_problem import Problem
+from reglm.kernels.lowrank import LowRank, Rows, scaled_rows
+from reglm.parameters import Array
+from reglm.response import Response
+
+SPAN = (1e-15, 1e1)
+"""Ends of the grid of penalties, as shares of the largest squared singular value."""
+
+
+class Chosen(NamedTuple):
+    """A penalty and what is known there.
+
+    Parameters
+    ----------
+    alpha : float
+    loss : float
+        Weighted mean leave-one-out deviance (squared residual for gaussian responses), per observation.
+    edf : float
+        Effective degrees of freedom, the intercept's included.
+    dispersion : float
+        Pearson's statistic over ``n - edf``; 1 where the family has none.
+    """
+
+    alpha: float
+    loss: float
+    edf: float
+    dispersion: float
+
+
+class Decomposition:
+    """Singular value decomposition of states beside an intercept.
+
+    Parameters
+    ----------
+    F : ndarray (n, p)
+    weights : ndarray (n,)
+        Positive; precisions.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two rows.
+    """
+
+    def __init__(self, F: Array, weights: Array) -> None:
+        self.F = F
+        self.rows = scaled_rows(np.zeros((len(F), 1)), np.ones((len(F), 1)), weights, copies=False)
+        scaled = np.sqrt(weights)[:, None] * F
+        self.S = self.rows.Q.T @ scaled
+        self.U, self.s, Vt = linalg.svd(scaled - self.rows.Q @ self.S, full_matrices=False, check_finite=False)
+        self.V = Vt.T
+
+    def grid(self, points: int) -> Array:
+        """Penalties evenly spaced in logarithms, (points,), ascending."""
+        top = float(self.s[0]) ** 2 if self.s[0] > 0 else 1.0
+        return np.geomspace(SPAN[0] * top, SPAN[1] * top, points)
+
+    def gaussian(self, y: Array, alphas: Array | int, criterion: str) -> list[Chosen]:
+        """Choose the penalty of each column of gaussian responses y (n, k), offsets taken off, by a criterion.
+
+        A single penalty is not chosen, but described.
+        """
+        rows = scaled_rows(y, np.ones((len(y), 1)), self.rows.weights, copies=False)
+        model = self._low_rank(rows)
+        refine, lam = isinstance(alphas, int), self.grid(alphas) if isinstance(alphas, int) else alphas
+        found = np.broadcast_to(penalties.best(model, criterion, lam, refine=refine, each=True), y.shape[1])
+        edf, rss = model.edf(found), np.diagonal(model.rss(found))
+        losses = np.diagonal(penalties.loo(model, found))
+        rest = np.maximum(rows.nobs - edf, np.finfo(float).eps * rows.nobs)
+        return [Chosen(*map(float, part)) for part in zip(found, losses, edf, rss / rest, strict=True)]
+
+    def _low_rank(self, rows: Rows) -> LowRank:
+        """The states as a kernel's features; their unit vectors are the landmarks."""
+        unit = np.eye(self.F.shape[1])
+        blocks = Blocks(lambda X, Z: X, self.F, unit, MOST_ROWS, False, lambda block: block)
+        t, C = self.s[:, None] * (self.U.T @ rows.y), self.S @ self.V
+        return LowRank(unit, unit, self.s**2, self.V, t, C, rows, blocks)
+
+    def any_family(
+        self, y: Array, offset: Array, response: Response, start: Array, alphas: Array | int, criterion: str
+    ) -> Chosen:
+        """Choose the penalty for a response of any family without shape parameters to estimate.
+
+        Parameters
+        ----------
+        y : ndarray (n, m)
+        offset : ndarray (n, K)
+        response : Response
+        start : ndarray (n, K)
+            Linear predictors to start from.
+        alphas : ndarray (L,) or int
+            Penalties to choose among, one that is given, or the number of points of a grid.
+        criterion : str
+            In `reglm.kernels.irls_criteria.CRITERIA`.
+        """
+        smoother = Smoother(Problem(self._dual, response, y, offset), start)
+        if isinstance(alphas, int):
+            solution = smoother.best(smoother.path(smoother.grid(alphas), [criterion]), criterion, refine=True)
+        elif len(alphas) > 1:
+            solution = smoother.best(smoother.path(alphas, [criterion]), criterion, refine=False)
+        else:
+            solution = smoother.at(float(alphas[0]))
+        fixed = response.family.dispersion == "fixed"
+        phi = 1.0 if fixed else irls_criteria.pearson(solution)
+        return Chosen(solution.lam, irls_criteria.loo(solution), solution.edf, phi)
+
+    @property
+    def _dual(self) -> Dual:
+        """The same decomposition in the dual, without the eigenvalues of zero."""
+        rows, d, none = self.rows, self.s**2, np.zeros((len(self.s), 1))
+        rounding = float(d[0]) * len(self.F) * np.finfo(float).eps ** 2
+        C = (self.S @ self.V) * self.s
+        return Dual(
+            d, self.U, none, rows.Q, rows.T, rows.u, self.S @ self.S.T, C, rows.weights, rows.kept, False, rounding
+        )
