@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
+import reglm.ops.kalman_jax  # noqa: F401  (imported for its registrations)
 from reglm.ops import jax_chains, jax_density, scalar  # noqa: F401  (the first two for its registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside

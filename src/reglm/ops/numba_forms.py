@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
+import reglm.ops.kalman_forms  # noqa: F401  (imported for its registrations)
 from reglm.ops import numba_chains, numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights, rows_at_once
 from reglm.ops.beside import Apart, Beside
