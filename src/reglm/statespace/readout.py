@@ -24,6 +24,8 @@ from reglm.response import Response
 
 SPAN = (1e-15, 1e1)
 """Ends of the grid of penalties, as shares of the largest squared singular value."""
+INTERPOLATING = 1e-8
+"""The lower end where the states could interpolate: residuals and what they are divided by vanish together."""
 
 
 class Chosen(NamedTuple):
@@ -72,7 +74,8 @@ class Decomposition:
     def grid(self, points: int) -> Array:
         """Penalties evenly spaced in logarithms, (points,), ascending."""
         top = float(self.s[0]) ** 2 if self.s[0] > 0 else 1.0
-        return np.geomspace(SPAN[0] * top, SPAN[1] * top, points)
+        least = SPAN[0] if len(self.F) > len(self.s) + 1 else INTERPOLATING
+        return np.geomspace(least * top, SPAN[1] * top, points)
 
     def gaussian(self, y: Array, alphas: Array | int, criterion: str) -> list[Chosen]:
         """Choose the penalty of each column of gaussian responses y (n, k), offsets taken off, by a criterion.
@@ -82,7 +85,9 @@ class Decomposition:
         rows = scaled_rows(y, np.ones((len(y), 1)), self.rows.weights, copies=False)
         model = self._low_rank(rows)
         refine, lam = isinstance(alphas, int), self.grid(alphas) if isinstance(alphas, int) else alphas
-        found = np.broadcast_to(penalties.best(model, criterion, lam, refine=refine, each=True), y.shape[1])
+        with np.errstate(invalid="ignore"):  # penalties at which no row can be left out have no criterion
+            best = penalties.best(model, criterion, lam, refine=refine, each=True)
+        found = np.broadcast_to(best, y.shape[1])
         edf, rss = model.edf(found), np.diagonal(model.rss(found))
         losses = np.diagonal(penalties.loo(model, found))
         rest = np.maximum(rows.nobs - edf, np.finfo(float).eps * rows.nobs)
