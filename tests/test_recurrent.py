@@ -1,6 +1,7 @@
 """RecurrentGLM: tasks, families, missing responses, groups, and what bad input is told."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
 from reglm.estimators.recurrent import RecurrentGLM
+from reglm.fitting.objective import Penalised
+from reglm.fitting.truncated import Walk
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.array([5, 9, 7, 9])
@@ -178,3 +181,104 @@ def test_sequences_of_one_row():
     model = RecurrentGLM("elman", 2, "poisson", **QUICK).fit(X, COUNTS, np.ones(N, dtype=int))
     assert model.task_ == "step"
     assert np.isfinite(model.logpdf(X, COUNTS, np.ones(N, dtype=int))).all()
+
+
+DEEP = {"hidden": (2, 3), "skip": True, "max_iter": 5, "random_state": 0}
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"dropout": 0.2, "clip": 1.0, "clip_value": 0.1}])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "leaky"])
+def test_stacks(cell, options):
+    model = RecurrentGLM(cell, family="poisson", **DEEP | options).fit(X, COUNTS, LENGTHS)
+    width = 5 * (2 if options.get("bidirectional") else 1)
+    assert model.states(X, LENGTHS).shape == (N, width)
+    views = model.fit_.likelihood.layout.views(model.fit_.theta)
+    eta = model.states(X, LENGTHS)[:, -width // 5 * 3 :] @ views["output.W"] + views["output.b"] + X @ views["skip.W"]
+    np.testing.assert_allclose(model.predict(X, LENGTHS, kind="link"), eta[:, 0])
+    model = RecurrentGLM(cell, **DEEP | options).fit(X, [0.1, 0.2, 0.3, 0.4], LENGTHS)
+    assert model.predict(X, LENGTHS).shape == (4,)
+
+
+def test_a_stream_gives_what_the_whole_sequence_gives(counts):
+    mu, state = counts.predict(X[:9]), None
+    for rows in (X[:1], X[1:4], X[4:9]):
+        part, state = counts.step(rows, state)
+        np.testing.assert_allclose(part, mu[: len(part)])
+        mu = mu[len(part) :]
+    with pytest.raises(ValueError, match="layers that run backwards"):
+        RecurrentGLM("elman", 2, bidirectional=True, max_iter=1).fit(X, COUNTS).step(X)
+
+
+@pytest.fixture(scope="module")
+def walk():
+    rng = np.random.default_rng(5)
+    rows = np.zeros((100, 1))
+    for t in range(1, 100):
+        rows[t] = 0.8 * rows[t - 1] + 0.6 * rng.normal()
+    model = RecurrentGLM("elman", 2, skip=True, alpha=1.0, max_iter=30, random_state=0).fit(rows, lengths=[50, 50])
+    return model, rows
+
+
+def test_density_goes_on(walk):
+    model, rows = walk
+    mu = model.predict(rows[:10])
+    first, state = model.step(rows[:4])
+    np.testing.assert_allclose(first, mu[1:5])
+    np.testing.assert_allclose(model.step(rows[4:9], state)[0], mu[5:10])
+    forecast = model.forecast(rows, 3, [50, 50], n_samples=400, level=0.8)
+    assert forecast.mean.shape == forecast.lower.shape == (2, 3, 1)
+    own = model.forecast(rows[50:], 1, n_samples=4000, level=0.8)
+    ahead = model.step(rows[50:])[0][-1, 0]
+    sd = np.sqrt(model.dispersion_)
+    assert own.mean[0, 0, 0] == pytest.approx(ahead, abs=4 * sd / np.sqrt(4000))
+    np.testing.assert_allclose(own.upper[0, 0, 0] - ahead, stats.norm.ppf(0.9) * sd, rtol=0.1)
+
+
+def test_samples_follow_the_density(walk):
+    model = walk[0]
+    drawn = model.sample(lengths=[30, 20, 1], random_state=1)
+    assert drawn.shape == (51, 1)
+    np.testing.assert_array_equal(model.sample(lengths=[30, 20, 1], random_state=1), drawn)
+    many = model.sample(lengths=np.full(300, 8), random_state=2)
+    standardised = (many - model.predict(many, np.full(300, 8))) / np.sqrt(model.dispersion_)
+    assert stats.kstest(standardised[:, 0], "norm").pvalue > 0.01
+
+
+def test_samples_of_labels_are_labels():
+    words = np.array(["a", "b", "a", "c"])[np.arange(N) % 4][:, None]
+    model = RecurrentGLM("gru", 2, "multinomial", max_iter=2, random_state=0).fit(words, lengths=LENGTHS)
+    assert set(model.sample(20)[:, 0]) <= {"a", "b", "c"}
+    np.testing.assert_allclose(model.forecast(words, 2, LENGTHS, n_samples=5).mean.sum(axis=-1), 1.0)
+
+
+def test_pieces_of_sequences_add_up(counts):
+    likelihood, theta, data = counts.fit_.likelihood, counts.fit_.theta, counts.fit_.data
+    penalised = Penalised(likelihood, data, counts.fit_.penalty, np.random.default_rng(0))
+    value, gradient = likelihood.value_grad(theta, data)
+    walk = Walk.over(replace(penalised, penalty=np.zeros_like(theta)), 4, 4)
+    assert len(walk) == 3
+    parts = [walk(theta, np.array([i])) for i in range(3)]
+    weights = [data.weights[data.X.steps(4 * i, 4 * i + 4)].sum() for i in range(3)]
+    assert sum(w * part for w, (part, _) in zip(weights, parts, strict=True)) == pytest.approx(value)
+    views = likelihood.layout.views(sum(w * g for w, (_, g) in zip(weights, parts, strict=True)))
+    np.testing.assert_allclose(views["output.W"], likelihood.layout.views(gradient)["output.W"])  # cut nowhere
+    whole = Walk.over(penalised, 100, 2)
+    assert len(whole) == 2
+    at = whole.batches[whole.pieces[0][0]]
+    expected = penalised.batch_value_grad(theta, at)
+    found = whole(theta, np.array([0]))
+    assert found[0] == pytest.approx(expected[0])
+    np.testing.assert_allclose(found[1], expected[1])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_truncated_backpropagation_learns(dropout):
+    options = {"bptt": 3, "max_iter": 25, "batch_size": 2, "learning_rate": 0.02, "dropout": dropout}
+    model = RecurrentGLM("gru", 3, "poisson", random_state=0, **options).fit(X, COUNTS, LENGTHS)
+    assert model.fit_.solver == "adam"
+    assert model.score(X, COUNTS, LENGTHS) > 0.2
+    for bad in ({"bidirectional": True}, {"solver": "lbfgs", "dropout": 0.0}):
+        with pytest.raises(ValueError, match="bptt=3"):
+            RecurrentGLM("gru", 3, "poisson", **options | bad).fit(X, COUNTS, LENGTHS)
+    with pytest.raises(ValueError, match="bptt=3"):
+        RecurrentGLM("gru", 3, **options).fit(X, np.zeros(4), LENGTHS)

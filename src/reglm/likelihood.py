@@ -208,7 +208,7 @@ class Likelihood:
         """Arrays in the order of `Symbols.inputs`."""
         X = [data.X.data, data.X.indices, data.X.indptr] if self.is_sparse else [data.X]
         if self.is_packed:
-            X = [data.X.rows, data.X.sizes, data.X.last]
+            X = [data.X.rows, data.X.sizes, data.X.last, *data.X.states]
         return [*self.layout.views(theta).values(), *self.buffers.values(), *X, *data[1:], *noise]
 
     def value_grad(self, theta: Array, data: Data, noise: Sequence[Array] | None = None) -> tuple[float, Array]:
@@ -275,14 +275,10 @@ class Likelihood:
             s = self.symbols()
             return Graph(s.inputs(), [s.eta])
 
-        program = self._program("eta", build).program
-        K = self.network.outputs()
         if self.is_packed:
-            n = len(X) if self.network.is_per_sequence else X.shape[0]
-            zeros = np.zeros((n, K), dtype=self.dtype)
-            data = Data(X, zeros, zeros if offset is None else offset, zeros[:, :1])
-            return np.asarray(program.interpret(self.arguments(theta, data))[0])
-        n = X.shape[0]
+            return self.forward(theta, X, offset)[0]
+        program = self._program("eta", build).program
+        n, K = X.shape[0], self.network.outputs()
         eta = np.empty((n, K), dtype=self.dtype)
         block = max(1, BLOCK_ELEMENTS // self.widest())
         for start in range(0, n, block):
@@ -291,6 +287,40 @@ class Likelihood:
             data = Data(X[rows], zeros, zeros if offset is None else offset[rows], zeros[:, :1])
             (eta[rows],) = program.interpret(self.arguments(theta, data))
         return eta
+
+    def forward(self, theta: Array, X: Packed, offset: Array | None = None) -> tuple[Array, list[Array]]:
+        """Linear predictor of packed sequences, and the states of all rows (n, H), one array a state; by NumPy."""
+
+        def build() -> Graph:
+            s = self.symbols(states=len(X.states))
+            return Graph(s.inputs(), [s.eta, *s.trace.states])
+
+        n = len(X) if self.network.is_per_sequence else X.shape[0]
+        zeros = np.zeros((n, self.network.outputs()), dtype=self.dtype)
+        data = Data(X, zeros, zeros if offset is None else offset, zeros[:, :1])
+        program = self._program("going on" if X.states else "forward", build).program
+        eta, *states = program.interpret(self.arguments(theta, data))
+        return eta, states
+
+    def value_grad_states(
+        self, theta: Array, data: Data, noise: Sequence[Array] | None = None
+    ) -> tuple[float, Array, list[Array]]:
+        """Objective, gradient (P,) and the states (S, H) in which sequences end, of sequences that go on from others.
+
+        No gradient goes through what the sequences start from, ``data.X.states``.
+        """
+        training = noise is not None
+
+        def build() -> Graph:
+            s = self.symbols(training=training, states=len(data.X.states))
+            value, last = self._objective(s), s.X.last[:, None]
+            ends = [ops.lookup(last, state, True) for state in s.trace.states]
+            return Graph(s.inputs(), [value, *_gradient(value, s), *ends])
+
+        run = self._program("training on" if training else "objective on", build)
+        value, *results = run(*self.arguments(theta, data, noise or ()))
+        P = len(self.layout.specs)
+        return float(value), _flat(results[:P]), [np.asarray(end) for end in results[P:]]
 
     def widest(self) -> int:
         """Numbers a row takes in the widest array of the network."""

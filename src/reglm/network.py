@@ -20,6 +20,7 @@ from reglm.layers import (
     Last,
     Layer,
     Parallel,
+    Recurrent,
     Scope,
     Select,
     Sequential,
@@ -101,6 +102,11 @@ class Network:
     def is_per_sequence(self) -> bool:
         """Whether there is one linear predictor for each sequence, not one for each row."""
         return any(isinstance(layer, Last) for layer in self.chain.layers)
+
+    def states(self) -> list[int]:
+        """Widths of the states that sequences carry along, in order of use."""
+        recurrent = (layer for layer in inner_layers(self.chain) if isinstance(layer, Recurrent))
+        return [layer.units for layer in recurrent for _ in layer.kind().states]
 
     def structure(self) -> tuple[Any, ...]:
         """Name the graph, sizes aside."""

@@ -9,7 +9,7 @@ from sklearn.callback import with_callbacks
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from reglm.estimators.recurrent_fitting import BaseRecurrentGLM
+from reglm.estimators.recurrent_paths import Paths
 from reglm.estimators.recurrent_rows import Shape, observed, row_weights
 from reglm.fitting.intercept import fit_intercept
 from reglm.parameters import Array
@@ -22,7 +22,7 @@ def _has_classes(model: Any) -> bool:
     return hasattr(model, "classes_")
 
 
-class RecurrentGLM(BaseRecurrentGLM):
+class RecurrentGLM(Paths):
     """Generalized linear model of sequences whose predictor has a memory.
 
     ``h_t = f(h_{t-1}, x_t)``, ``y_t ~ Family(g^-1(h_t V + c))``: a state-space model with a deterministic transition, a

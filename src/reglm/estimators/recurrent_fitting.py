@@ -54,6 +54,8 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     _design: Design | None
     _coding: ResponseCoding
     _start: Array
+    _size: float | None
+    classes_: Array
 
     def _fit(self, X: Any, y: Any, lengths: Any, groups: Any, sample_weight: Any, offset: Any) -> None:
         """Read, build, fit."""
@@ -68,6 +70,8 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         coded = self._coding.code(target, m)
         response = observed(coded, row_weights(sample_weight, shape, m), family)
         self._start = np.nanmean(coded, axis=0)
+        sizes = np.unique(np.asarray(family.size(response.y)))
+        self._size = float(sizes[0]) if len(sizes) == 1 else None
         inputs = self._inputs(X, coded, shape)
         self.family_, self.link_ = family, family.resolve_link(self.link)
         K = family.outputs(response.y)
@@ -88,12 +92,16 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         """Sequences and response, the columns of X learned."""
         n = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
         if y is None and self.task in ("auto", "density"):
+            if self.bidirectional:
+                raise ValueError("bidirectional=True lets a row see itself, which a density of the rows must not do.")
             self.task_, self._design = "density", None
             rows = self._density_rows(X, reset=True)
             return shape_of(len(rows), lengths, groups), rows
         self._design = Design.fit(X, estimator=self)
         shape = shape_of(n, lengths, groups)
         self.task_ = task_of(self.task, y, shape)
+        if self.bptt is not None and self.task_ == "sequence":
+            raise ValueError(f"bptt={self.bptt!r} cuts sequences, which needs a response for each row; use bptt=None.")
         return shape, y
 
     def _density_rows(self, X: Any, *, reset: bool) -> Array:
@@ -108,6 +116,10 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             assert coded is not None
             before = shifted(shape.sequences.stack(coded), self._start, shape.sequences.lengths)
             return shape.sequences.unstack(before)
+        return self._designed(X)
+
+    def _designed(self, X: Any) -> Array:
+        """Columns of the model (n, p), dense."""
         assert self._design is not None
         matrix = self._design.transform(X, self).X
         return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
@@ -128,10 +140,10 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         return Settings(
             solver=self.solver, alpha=float(self.alpha), l1=float(self.l1), n_init=self.n_init, max_iter=self.max_iter,
             tol=self.tol, batch_size=self.batch_size, learning_rate=self.learning_rate, schedule=self.schedule,
-            momentum=self.momentum, nesterov=self.nesterov, clip=self.clip, early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction, patience=self.n_iter_no_change, dispersion=self.dispersion,
-            balance=False, n_jobs=self.n_jobs, verbose=self.verbose, seed=int(rng.integers(2**62)), start=self._warm(),
-            callback=monitor,
+            momentum=self.momentum, nesterov=self.nesterov, clip=self.clip, clip_value=self.clip_value, bptt=self.bptt,
+            early_stopping=self.early_stopping, validation_fraction=self.validation_fraction,
+            patience=self.n_iter_no_change, dispersion=self.dispersion, balance=False, n_jobs=self.n_jobs,
+            verbose=self.verbose, seed=int(rng.integers(2**62)), start=self._warm(), callback=monitor,
         )  # fmt: skip
 
     def _warm(self) -> Array | None:
@@ -159,10 +171,12 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             return [str(label) for label in self._coding.classes[1:]]
         return names if len(names) == K else names[:1] if K == 1 else [f"{names[0]}{k}" for k in range(K)]
 
-    def _read(self, X: Any, lengths: Any, groups: Any, offset: Any) -> tuple[Shape, Data, Array | None]:
+    def _read(
+        self, X: Any, lengths: Any, groups: Any, offset: Any, *, needs_offset: bool = True
+    ) -> tuple[Shape, Data, Array | None]:
         """Sequences, rows without responses, and the coded responses of a density."""
         check_is_fitted(self)
-        if self.uses_offset_ and offset is None:
+        if self.uses_offset_ and offset is None and needs_offset:
             raise ValueError("fit was given an offset, this call was not: pass offset=, zeros for none.")
         coded = None
         if self.task_ == "density":

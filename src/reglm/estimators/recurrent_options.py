@@ -94,6 +94,8 @@ class RecurrentOptions:
         for name, words in CHOICES.items():
             value = getattr(self, name)
             _require(name, value, isinstance(value, str) and value in words, f"one of {list(words)}")
+        if self.bptt is not None and self.bidirectional:
+            raise ValueError(f"bptt={self.bptt!r} carries states forwards only; use bidirectional=False.")
         _require("dropout", self.dropout, _number(self.dropout, 0.0) and self.dropout < 1.0, "in [0, 1)")
         _require("forget_bias", self.forget_bias, _number(self.forget_bias, -np.inf), "a finite number")
         fraction = self.validation_fraction

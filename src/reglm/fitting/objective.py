@@ -78,7 +78,10 @@ class Penalised:
     def batch_value_grad(self, theta: Array, rows: Array) -> tuple[float, Array]:
         """Mean objective and gradient per unit weight on some rows."""
         batch = self.data.rows(rows)
-        value, gradient = self.likelihood.value_grad(theta, batch, self._noise(batch))
+        return self.per_unit_weight(theta, *self.likelihood.value_grad(theta, batch, self._noise(batch)), batch)
+
+    def per_unit_weight(self, theta: Array, value: float, gradient: Array, batch: Data) -> tuple[float, Array]:
+        """Objective of a mini-batch and its gradient, divided by its weight, and the penalty's share; in place."""
         weight = max(float(batch.weights.sum()), np.finfo(float).tiny)
         gradient *= 1.0 / weight
         if self.shrinkage is None:

@@ -14,6 +14,7 @@ from reglm.fitting.objective import Penalised
 from reglm.fitting.rescale import Scaling
 from reglm.fitting.separation import Watch
 from reglm.fitting.settings import NEWTON_PARAMETERS, Settings, minimise_options
+from reglm.fitting.truncated import Walk
 from reglm.likelihood import Data, Likelihood
 from reglm.ops.affine import is_wide
 from reglm.optimize import minimize
@@ -102,9 +103,13 @@ def one_search(
 ) -> Result:  # fmt: skip
     """Run a solver from one start."""
     rng = np.random.default_rng(seed.spawn(1)[0])
-    problem = Penalised(penalised.likelihood, penalised.data, penalised.penalty, rng).problem(l1, validation)
+    own = replace(penalised, rng=rng)
+    problem, options = own.problem(l1, validation), minimise_options(settings, rng)
+    if settings.bptt is not None:
+        walk = Walk.over(own, settings.bptt, settings.batch_size)
+        problem = replace(problem, n_rows=len(walk), batch_value_grad=walk)
+        options |= {"batch_size": 1, "shuffle": False}
     state = None if settings.memory is None else settings.memory.state
-    options = minimise_options(settings, rng)
     with _calm(penalised.likelihood):
         return minimize(problem, theta, solver, callback=settings.callback, state=state, **options)
 

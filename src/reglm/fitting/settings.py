@@ -36,6 +36,8 @@ class Settings:
     momentum: float | None = None
     nesterov: bool = False
     clip: float | None = None
+    clip_value: float | None = None
+    bptt: int | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1
     patience: int = 10
@@ -76,7 +78,7 @@ def choose_solver(settings: Settings, likelihood: Likelihood, data: Data) -> str
     if settings.solver != "auto":
         return _checked(settings, likelihood)
     size, linear = likelihood.layout.size, is_plain(likelihood)
-    if likelihood.network.noise() or settings.early_stopping:
+    if likelihood.network.noise() or settings.early_stopping or settings.bptt:
         return "adam"
     if linear:
         if settings.l1 > 0 or size > 5_000:
@@ -97,6 +99,8 @@ def _checked(settings: Settings, likelihood: Likelihood) -> str:
         raise ValueError(
             f"dropout draws new masks for each mini-batch, which solver={solver!r} cannot use; use solver='adam'."
         )
+    if settings.bptt is not None and not is_stochastic(solver):
+        raise ValueError(f"bptt={settings.bptt!r} truncates gradients, which solver={solver!r} cannot use; use 'adam'.")
     return solver
 
 
@@ -141,5 +145,8 @@ def split_rows(n: int, fraction: float, rng: np.random.Generator) -> tuple[Array
 
 def minimise_options(settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
     """Arguments for `reglm.optimize.minimize`."""
-    names = ("max_iter", "tol", "batch_size", "learning_rate", "schedule", "momentum", "nesterov", "clip", "patience")
+    names = (
+        "max_iter", "tol", "batch_size", "learning_rate", "schedule", "momentum", "nesterov", "clip", "clip_value",
+        "patience",
+    )  # fmt: skip
     return {name: getattr(settings, name) for name in names} | {"rng": rng}

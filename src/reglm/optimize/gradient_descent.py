@@ -24,7 +24,7 @@ def gradient_descent(progress: Progress, settings: Settings) -> None:
     progress : Progress
         Evaluates and records.
     settings : Settings
-        ``max_iter``, ``tol``, ``rule``, ``learning_rate``, ``schedule``, ``clip``.
+        ``max_iter``, ``tol``, ``rule``, ``learning_rate``, ``schedule``, ``clip``, ``clip_value``.
 
     Raises
     ------
@@ -54,7 +54,6 @@ def gradient_descent(progress: Progress, settings: Settings) -> None:
             raise Stop("converged", f"gradient norm {norm:.1e} <= tol = {settings.tol:.1e}")
         rate = rate0 * float(schedule(iteration, settings.max_iter, progress.history["objective"]))
         gradient = gradient / gradient.dtype.type(problem.weight)
-        if settings.clip is not None:
-            gradient = rules.clip_by_norm(gradient, settings.clip)
+        gradient = rules.clipped(gradient, settings.clip, settings.clip_value)
         rule.step(state, theta, gradient, rate, l1)
     raise Stop("max_iter", limit_message(settings.max_iter))

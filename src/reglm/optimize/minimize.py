@@ -33,6 +33,7 @@ class Settings:
     learning_rate: float | None
     schedule: str | schedules.Schedule
     clip: float | None
+    clip_value: float | None
     patience: int
     rng: np.random.Generator
     shuffle: bool
@@ -102,6 +103,7 @@ def minimize(
     momentum: float | None = None,
     nesterov: bool = False,
     clip: float | None = None,
+    clip_value: float | None = None,
     patience: int = 10,
     rng: np.random.Generator | None = None,
     shuffle: bool = True,
@@ -136,6 +138,8 @@ def minimize(
         Look-ahead momentum for ``sgd`` and ``gd``.
     clip : float, optional
         Largest Euclidean norm of a first-order solver's gradient.
+    clip_value : float, optional
+        Largest size of its entries, before `clip`.
     patience : int
         Iterations without progress before stopping: of the monitor, or of a stochastic solver's objective.
     rng : numpy.random.Generator, optional
@@ -164,7 +168,7 @@ def minimize(
         tol=chosen.tol if tol is None else float(tol),
         rule=lambda: rule_of(solver, momentum, nesterov),
         batch_size=max(1, min(int(batch_size), problem.n_rows)),
-        learning_rate=learning_rate, schedule=schedule, clip=clip, patience=patience,
+        learning_rate=learning_rate, schedule=schedule, clip=clip, clip_value=clip_value, patience=patience,
         rng=np.random.default_rng(0) if rng is None else rng, shuffle=shuffle, state=state,
     )  # fmt: skip
     progress = Progress(problem, theta0, callback, patience)

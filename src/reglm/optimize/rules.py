@@ -240,3 +240,10 @@ def clip_by_norm(gradient: Array, limit: float) -> Array:
     """
     norm = math.sqrt(float(gradient @ gradient))
     return gradient if norm <= limit else gradient * gradient.dtype.type(limit / norm)
+
+
+def clipped(gradient: Array, norm: float | None, size: float | None) -> Array:
+    """Bound the entries of a gradient (P,) by `size`, then its Euclidean norm; None leaves them alone."""
+    if size is not None:
+        gradient = np.clip(gradient, -gradient.dtype.type(size), gradient.dtype.type(size))
+    return gradient if norm is None else clip_by_norm(gradient, norm)

@@ -106,7 +106,7 @@ def epoch(
     """
     problem = progress.problem
     batch_value_grad: Callable = problem.batch_value_grad  # type: ignore[assignment]  # checked by minimize
-    size, clip = settings.batch_size, settings.clip
+    size = settings.batch_size
     l1 = problem.l1_mean(theta.dtype)
     total = 0.0
     for start in range(0, order.size, size):
@@ -117,8 +117,7 @@ def epoch(
             raise progress.non_finite()
         if l1 is not None:
             value += float(np.abs(theta) @ l1)
-        if clip is not None:
-            gradient = rules.clip_by_norm(gradient, clip)
+        gradient = rules.clipped(gradient, settings.clip, settings.clip_value)
         step(state, theta, gradient, rate, l1)
         total += value * rows.size
     progress.n_eval += 1

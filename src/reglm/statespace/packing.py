@@ -105,10 +105,13 @@ class Packed:
     rows : ndarray (n, p)
     sizes : ndarray of int64 (T,)
         Sequences with a row at each step; never increasing.
+    states : tuple of ndarray (S, H)
+        What recurrent layers start from; empty where they start from zero.
     """
 
     rows: Array
     sizes: Array
+    states: tuple[Array, ...] = ()
 
     def __len__(self) -> int:
         return int(self.sizes[0])
@@ -146,6 +149,15 @@ class Packed:
         rows = (first_rows(self.sizes)[:, None] + numbers[None, :])[present]
         return rows, sizes[sizes > 0]
 
+    def steps(self, start: int, stop: int) -> slice:
+        """Rows of some of the steps, which lie together."""
+        first = int(self.sizes[:start].sum())
+        return slice(first, first + int(self.sizes[start:stop].sum()))
+
     def replaced(self, rows: Array) -> Packed:
         """Other rows of the same sequences."""
-        return Packed(rows, self.sizes)
+        return Packed(rows, self.sizes, self.states)
+
+    def astype(self, dtype: str) -> Packed:
+        """Rows and states of another type."""
+        return Packed(self.rows.astype(dtype), self.sizes, tuple(state.astype(dtype) for state in self.states))
