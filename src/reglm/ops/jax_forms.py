@@ -15,6 +15,7 @@ from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.coefficients import LOG_SQRT_TWO_PI, MILLS, ONE_OVER_SQRT_TWO_PI
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
+from reglm.ops.recurrence import jax_kernels  # noqa: F401  (imported for its registrations)
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 

@@ -14,6 +14,7 @@ from reglm.ops.affine import Affine, AffineInputs, AffineWeights, rows_at_once
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.blas import matrix_product
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
+from reglm.ops.recurrence import numba_kernels  # noqa: F401  (imported for its registrations)
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
 
 Form = tuple[Callable, int]  # a compiled function and the version of its code
