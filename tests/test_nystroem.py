@@ -15,7 +15,8 @@ NYSTROEM = {"approximation": "nystroem", "random_state": 0}
 
 @parametrize_with_checks(
     [
-        KernelDualRegressor(**NYSTROEM, alpha=1.0),
+        KernelDualRegressor(**NYSTROEM),
+        KernelDualRegressor(**NYSTROEM, alpha="reml"),
         KernelDualRegressor(**NYSTROEM, alpha=1.0, solver="cg", n_landmarks=20),
     ]
 )
@@ -48,6 +49,22 @@ def test_every_row_a_landmark_is_the_exact_fit(alpha):
         np.testing.assert_allclose(one, other, atol=close)
     tables = [model.summary().as_frame().to_numpy() for model in (ours, exact)]
     np.testing.assert_allclose(*tables, rtol=10 * close)
+
+
+@pytest.mark.parametrize("alpha", ["loo", "gcv", "reml", "ml"])
+def test_weights_are_repetitions_next_to_interpolation(alpha):
+    """The criteria are at the smallest penalty; nothing is to come from directions and residuals that are rounding."""
+    rng = np.random.default_rng(3)
+    X, y, w = rng.uniform(size=(12, 20)), rng.integers(0, 3, 12), rng.integers(0, 4, 12)
+    model = KernelDualRegressor(**NYSTROEM, alpha=alpha)
+    weighted = model.fit(X, y, w).predict(X)
+    repeated = model.fit(X.repeat(w, axis=0), y.repeat(w))
+    np.testing.assert_allclose(repeated.predict(X), weighted, atol=1e-13)
+    exact = KernelDualRegressor(alpha=repeated.alpha_).fit(X.repeat(w, axis=0), y.repeat(w))
+    np.testing.assert_allclose(repeated.predict(X), exact.predict(X), atol=1e-13)
+    np.testing.assert_allclose(
+        repeated.path_["loo"], [KernelDualRegressor(alpha=lam, alphas=[lam]).fit(X, y, w).path_["loo"].iloc[0]
+        for lam in repeated.path_.index], rtol=1e-9)  # fmt: skip
 
 
 def test_leave_one_out_chooses_nearly_the_exact_penalty():

@@ -190,6 +190,18 @@ class LowRank:
         return self.rows.kept
 
     @cached_property
+    def pseudo_inverse(self) -> Array:
+        """``1 / D`` where it is not zero, (r,)."""
+        some = self.d > 0
+        return np.divide(1.0, self.d, out=np.zeros_like(self.d), where=some)
+
+    @cached_property
+    def rounding(self) -> float:
+        """Errors of leverages without a penalty."""
+        condition = self.d[-1] * self.pseudo_inverse.max(initial=0.0)
+        return len(self.d) * np.finfo(float).eps * max(float(np.sqrt(condition)), 1.0)
+
+    @cached_property
     def total(self) -> Array:
         """Sum of squares of the responses about the unpenalised part, (k,)."""
         return (self.rows.y**2).sum(axis=0)
@@ -279,9 +291,12 @@ def decompose(gram: Gram, X: Array, Z: Array, rows: Rows, *, memory: int, dtype:
     Z, R = Z[found.chosen], np.asfortranarray(found.R.astype(dtype))
     blocks = Blocks(gram, X, Z, height, keep, partial(_features, R), dtype)
     G, S, b = _sums(blocks, rows)
+    rounding = len(G) * np.finfo(float).eps * float(np.diagonal(G).max())
     with one_thread(len(G)):
         d, V = linalg.eigh(G - S.T @ S, overwrite_a=True, check_finite=False, driver="evd")
-    return LowRank(Z, found.R, np.maximum(d, 0.0), V, V.T @ b, S @ V, rows, blocks)
+    # what X spans leaves directions without rows: their d and t are rounding, which a small penalty would blow up
+    empty = d <= rounding
+    return LowRank(Z, found.R, np.where(empty, 0.0, d), V, np.where(empty[:, None], 0.0, V.T @ b), S @ V, rows, blocks)
 
 
 def _features(R: Array, K: Array) -> Array:

@@ -15,7 +15,7 @@ from reglm.kernels.lowrank import LowRank
 from reglm.parameters import Array
 
 ALONE = 1e-10
-"""A row whose leverage is this close to 1 cannot be left out."""
+"""A row whose leverage in the unpenalised part is this close to 1 cannot be left out."""
 SPAN = (1e-8, 1e1)
 """Ends of the grid of penalties, as shares of the largest eigenvalue. Sums of squares do not resolve smaller ones."""
 CHUNK = 512
@@ -51,12 +51,27 @@ def _left_out_of(model: LowRank, lam: Array, at: slice, Phi: Array) -> tuple[Arr
     """Leave-one-out residuals of some rows, from their features (rows, r)."""
     rows, w, inverse = model.rows, model.rows.weights[at], model.inverse(lam)
     P = np.sqrt(w)[:, None] * (Phi @ model.V) - rows.Q[at] @ model.C
-    fitted = np.einsum("ir,rl,rk->ilk", P, inverse, model.t, optimize=True)
-    leverage = (rows.Q[at] ** 2).sum(axis=1)[:, None] + np.square(P, out=P) @ inverse
-    share = (np.minimum(w, 1.0) / w)[:, None] if rows.copies else 1.0
-    stays = 1.0 - share * leverage
-    residuals = rows.y[at][:, None, :] - fitted
-    return (residuals / np.where(stays < ALONE, np.nan, stays)[:, :, None]) ** 2, w
+    squares, outside = P**2, 1.0 - (rows.Q[at] ** 2).sum(axis=1)
+    residuals = rows.y[at][:, None, :] - np.einsum("ir,rl,rk->ilk", P, inverse, model.t, optimize=True)
+    free = outside[:, None] - squares @ inverse
+    met = outside - squares @ model.pseudo_inverse <= model.rounding
+    if met.any():
+        residuals[met], free[met] = _reproduced(model, lam, P[met])
+    share = (np.minimum(w, 1.0) / w)[:, None] if rows.copies else np.ones((len(w), 1))
+    alone = (outside[:, None] < ALONE) & (share == 1.0)
+    return (residuals / np.where(alone, np.nan, 1.0 - share + share * free)[:, :, None]) ** 2, w
+
+
+def _reproduced(model: LowRank, lam: Array, P: Array) -> tuple[Array, Array]:
+    """Residuals (rows, L, k) and one minus leverages (rows, L) of rows that are reproduced without a penalty.
+
+    Both vanish with it, and differences would be nothing but rounding; here ``I - H`` is
+    ``lambda G (D + lambda)^-1 G'`` with ``G = P D^-1/2``, as in `reglm.kernels.duals`.
+    """
+    root, inverse = np.sqrt(model.pseudo_inverse)[:, None], model.inverse(lam)
+    G = P * root.T
+    residuals = np.einsum("ir,rl,rk->ilk", G, inverse, model.t * root, optimize=True)
+    return lam[:, None] * residuals, lam * (G**2 @ inverse)
 
 
 def gcv(model: LowRank, lam: Array) -> Array:
