@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reglm.estimators.echo_state_rows import Asked, EchoStateRows, standardised
 from reglm.parameters import Array
+from reglm.statespace.forecasts import Forecast, summarise
 from reglm.statespace.sequences import Sequences
 
 if TYPE_CHECKING:
@@ -31,23 +32,6 @@ class StreamState(NamedTuple):
     h: Array
     past: Array
     seen: int
-
-
-class Forecast(NamedTuple):
-    """Simulated continuations of sequences.
-
-    Parameters
-    ----------
-    mean : ndarray (S, steps, d)
-    lower, upper : ndarray (S, steps, d)
-        Pointwise quantiles of the draws.
-    draws : ndarray (n_samples, S, steps, d)
-    """
-
-    mean: Array
-    lower: Array
-    upper: Array
-    draws: Array
 
 
 class Paths(EchoStateRows):
@@ -197,8 +181,7 @@ class Paths(EchoStateRows):
         seen = np.repeat(rows.lengths, n_samples)
         drawn = self._continued(h, u, seen, steps, self._rng(random_state))
         draws = drawn.reshape(len(rows), n_samples, steps, -1).swapaxes(0, 1)
-        lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return Forecast(draws.mean(axis=0), lower, upper, draws)
+        return summarise(draws, level)
 
     def _check_density(self, method: str) -> None:
         check_is_fitted(self)

@@ -1,18 +1,4 @@
-"""Small real tables, certified test problems and simulated motor claims. Nothing is downloaded.
-
-Conventions
------------
-Every loader returns a scikit-learn `Bunch` with
-
-- ``data`` : pandas DataFrame (n, p), the inputs
-- ``target`` : pandas Series (n,), or DataFrame (n, 2) of successes and failures
-- ``frame`` : pandas DataFrame, inputs and response side by side
-- ``feature_names``, ``target_names`` : list of str
-- ``source`` : str, where the numbers come from
-- ``DESCR`` : str, what they are
-
-Tables bundled with statsmodels are read from there; the NIST problems ship with this package.
-"""
+"""Tables bundled with statsmodels, NIST's certified problems, and simulated motor claims."""
 
 from __future__ import annotations
 
@@ -26,20 +12,8 @@ from sklearn.utils import Bunch
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "load_boxbod",
-    "load_danwood",
-    "load_longley",
-    "load_randhie",
-    "load_rat42",
-    "load_scotland",
-    "load_spector",
-    "load_star98",
-    "simulate_claims",
-]
 
-
-def _bunch(frame: pd.DataFrame, responses: list[str], source: str, description: str) -> Bunch:
+def bunch_of(frame: pd.DataFrame, responses: list[str], source: str, description: str) -> Bunch:
     """Split a frame into inputs and response; one response name gives a Series, two a DataFrame."""
     data = frame.drop(columns=responses)
     return Bunch(
@@ -53,10 +27,10 @@ def _bunch(frame: pd.DataFrame, responses: list[str], source: str, description: 
     )
 
 
-def _from_statsmodels(name: str, responses: list[str], source: str, description: str) -> Bunch:
+def from_statsmodels(name: str, responses: list[str], source: str, description: str) -> Bunch:
     """Read a table bundled with statsmodels."""
     frame = import_module(f"statsmodels.datasets.{name}").load_pandas().data
-    return _bunch(frame, responses, source, description)
+    return bunch_of(frame, responses, source, description)
 
 
 def _from_nist(name: str, description: str) -> Bunch:
@@ -66,7 +40,7 @@ def _from_nist(name: str, description: str) -> Bunch:
     with (files("reglm") / "data" / f"{name}.csv").open() as file:
         frame = pd.read_csv(file, dtype=float)
     source = "NIST Statistical Reference Datasets, nonlinear regression (public domain)"
-    return _bunch(frame, ["y"], source, description)
+    return bunch_of(frame, ["y"], source, description)
 
 
 def load_randhie() -> Bunch:
@@ -87,7 +61,7 @@ def load_randhie() -> Bunch:
     Cameron & Trivedi (2005), Microeconometrics, Cambridge University Press, section 20.3.
     """
     source = "RAND Health Insurance Experiment, as bundled with statsmodels (public domain)"
-    return _from_statsmodels("randhie", ["mdvis"], source, "Yearly outpatient visits to a physician.")
+    return from_statsmodels("randhie", ["mdvis"], source, "Yearly outpatient visits to a physician.")
 
 
 def load_star98() -> Bunch:
@@ -104,7 +78,7 @@ def load_star98() -> Bunch:
     Gill (2000), Generalized Linear Models: A Unified Approach, Sage.
     """
     source = "Gill (2000), as bundled with statsmodels"
-    return _from_statsmodels("star98", ["NABOVE", "NBELOW"], source, "Pupils above and below the median.")
+    return from_statsmodels("star98", ["NABOVE", "NBELOW"], source, "Pupils above and below the median.")
 
 
 def load_scotland() -> Bunch:
@@ -121,7 +95,7 @@ def load_scotland() -> Bunch:
     Gill (2000), Generalized Linear Models: A Unified Approach, Sage.
     """
     source = "Gill (2000), as bundled with statsmodels"
-    return _from_statsmodels("scotland", ["YES"], source, "Per cent voting yes, by council.")
+    return from_statsmodels("scotland", ["YES"], source, "Per cent voting yes, by council.")
 
 
 def load_spector() -> Bunch:
@@ -138,7 +112,7 @@ def load_spector() -> Bunch:
     Spector & Mazzeo (1980), Journal of Economic Education 11(2), 37-44.
     """
     source = "Spector & Mazzeo (1980), as bundled with statsmodels"
-    return _from_statsmodels("spector", ["GRADE"], source, "Improvement in grade, yes or no.")
+    return from_statsmodels("spector", ["GRADE"], source, "Improvement in grade, yes or no.")
 
 
 def load_longley() -> Bunch:
@@ -155,7 +129,7 @@ def load_longley() -> Bunch:
     Longley (1967), Journal of the American Statistical Association 62, 819-841.
     """
     source = "Longley (1967), as bundled with statsmodels (public domain)"
-    return _from_statsmodels("longley", ["TOTEMP"], source, "Total employment and six economic series.")
+    return from_statsmodels("longley", ["TOTEMP"], source, "Total employment and six economic series.")
 
 
 def load_rat42() -> Bunch:
@@ -276,6 +250,6 @@ def simulate_claims(n: int = 20_000, seed: int = 0) -> Bunch:
     )
     frequency = np.exp(_log_frequency(frame))
     frame["claims"] = rng.poisson(frame["exposure"] * frequency)
-    bunch = _bunch(frame, ["claims"], f"simulated, seed {seed}", "Motor policies with known claim frequency.")
+    bunch = bunch_of(frame, ["claims"], f"simulated, seed {seed}", "Motor policies with known claim frequency.")
     bunch["frequency"] = frequency
     return bunch
