@@ -1,0 +1,123 @@
+"""What is watched while a machine is trained: pseudo-likelihood, reconstruction error, free-energy gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reglm.energy.free_energy import Theta, free_energy
+from reglm.energy.visible import Visible
+from reglm.parameters import Array
+
+ROWS = 500
+"""Rows of each set that are looked at after every epoch."""
+BLOWN_UP = 2.0
+"""Multiple of what independent columns reach beyond which training counts as diverged."""
+NAMES = ("pseudo_likelihood", "reconstruction_error", "free_energy_train", "free_energy_validation", "gap")
+
+
+def pseudo_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.Generator) -> float:
+    """Mean log pseudo-likelihood of the discrete columns, estimated at one variable of each row (Besag 1975).
+
+    Parameters
+    ----------
+    visible : Visible
+    theta : Theta
+    V : (n, D) array
+        Complete rows.
+    rng : Generator
+        Chooses the variables.
+
+    Returns
+    -------
+    float
+        ``sum_i log p(v_i | others)``, Poisson and Gaussian columns taken as given; NaN if there are no others.
+    """
+    variables = [
+        (kind, j, j + 1) if kind == "bernoulli" else (kind, at.start, at.stop)
+        for kind, at in visible.parts if kind in ("bernoulli", "categorical")
+        for j in (range(at.start, at.stop) if kind == "bernoulli" else (at.start,))
+    ]  # fmt: skip
+    if not variables:
+        return float("nan")
+    chosen = [variables[i] for i in rng.integers(len(variables), size=len(V))]
+    rows: list[int] = []
+    states: list[Array] = []
+    for i, (kind, first, last) in enumerate(chosen):
+        v = V[i, first:last]
+        others = [v, 1 - v] if kind == "bernoulli" else list(np.eye(last - first))
+        rows += [i] * len(others)
+        states += others
+    changed = np.array(V[rows], dtype=float)
+    for row, i, state in zip(changed, rows, states, strict=True):
+        row[chosen[i][1] : chosen[i][2]] = state
+    minus_f = -free_energy(visible, theta, changed)
+    edges = np.flatnonzero(np.diff(rows, prepend=-1))
+    totals = np.logaddexp.reduceat(minus_f, edges)
+    return len(variables) * float(np.mean(-free_energy(visible, theta, V) - totals))
+
+
+def reconstruction_error(visible: Visible, theta: Theta, V: Array, mean: Array) -> float:
+    """Squared error of ``E[v | E[h | v]]`` over that of the column means (D,), 1 for independent columns."""
+    found = visible.mean(theta.visible_input(theta.hidden_mean(V)))
+    return float(((V - found) ** 2).sum() / max(((V - mean) ** 2).sum(), np.finfo(float).tiny))
+
+
+@dataclass
+class Watch:
+    """Looks at the same rows after every epoch.
+
+    Parameters
+    ----------
+    visible : Visible
+    base : Theta
+        Independent columns, which say what is no good.
+    train, validation : arrays (m, D), (m', D)
+        Complete rows; there may be no rows for validation.
+    seed : int
+        Of the variables that the pseudo-likelihood looks at, the same every time.
+
+    Attributes
+    ----------
+    history : dict of lists
+        One number for each epoch: `NAMES`.
+    """
+
+    visible: Visible
+    base: Theta
+    train: Array
+    validation: Array
+    seed: int = 0
+    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NAMES})
+
+    def __post_init__(self) -> None:
+        self.mean = self.visible.mean(np.asarray(self.base.b, dtype=float))
+        self.judged = self.validation if len(self.validation) else self.train
+        self.lowest = self._pseudo(self.base)
+
+    def _pseudo(self, theta: Theta) -> float:
+        return pseudo_likelihood(self.visible, theta, self.judged, np.random.default_rng(self.seed))
+
+    def __call__(self, theta: Theta) -> bool:
+        """Look, write down, and say whether training goes on without having blown up."""
+        theta = Theta(*(np.asarray(block, dtype=float) for block in theta))
+        if not all(np.isfinite(block).all() for block in theta):
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = reconstruction_error(self.visible, theta, self.judged, self.mean)
+            pseudo = self._pseudo(theta)
+            train = float(np.mean(free_energy(self.visible, theta, self.train)))
+            new = free_energy(self.visible, theta, self.validation) if len(self.validation) else np.array([np.nan])
+        validation = float(np.mean(new))
+        figures = (pseudo, error, train, validation, validation - train)
+        for name, figure in zip(NAMES, figures, strict=True):
+            self.history[name].append(figure)
+        blown = error > BLOWN_UP or pseudo < BLOWN_UP * self.lowest - 1 or not np.isfinite(error + train)
+        return not blown
+
+    @property
+    def score(self) -> float:
+        """How good the parameters looked at last are, higher is better."""
+        pseudo = self.history["pseudo_likelihood"][-1]
+        return -self.history["reconstruction_error"][-1] if np.isnan(pseudo) else pseudo
