@@ -19,7 +19,7 @@ from sklearn.metrics.pairwise import laplacian_kernel, rbf_kernel
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from reglm import KernelDualRegressor
+from reglm import KernelDualRegressor, NetworkKernel
 from reglm.kernels import budget
 from reglm.kernels.grams import distances, resolve
 from reglm.kernels.tuning import profile
@@ -277,6 +277,14 @@ def test_restarts_are_kept_and_the_best_is_used(capsys):
     nearby = [KernelDualRegressor(alpha=0.1, gamma=fixed.kernel_.gamma * s).fit(X, y).path_ for s in (0.9, 1.1)]
     assert all(len(path) == 50 for path in nearby)
     assert fixed.alpha_ == 0.1
+
+
+def test_a_series_that_ends_too_early_is_said_once():
+    X, y = data()
+    kernel = NetworkKernel(1, "softplus", weight_variance=900.0, weight_variance_bounds=(800.0, 1000.0))
+    with pytest.warns(UserWarning, match="Hermite series") as said:
+        KernelDualRegressor(kernel, alpha="reml", optimize_kernel="criterion").fit(X, y)
+    assert len(said) == 1
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_a_loaded_classifier_answers_the_same(labels, tmp_path):
     assert loaded.alpha_ == model.alpha_
 
 
-@pytest.mark.parametrize("kernel", ["rbf", "arccosine", "tanh"])
+@pytest.mark.parametrize("kernel", ["rbf", "arccosine", "tanh", NetworkKernel(2, "erf")])
 def test_loaded_features_are_the_same(kernel, tmp_path):
     rows = X[["a", "b"]]
     model = RandomFeatures(kernel, 6, random_state=0).fit(rows)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, sparse, stats
+from scipy import integrate, sparse, special, stats
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from reglm import RandomFeatures
+from reglm import NetworkKernel, RandomFeatures
 from reglm.kernels.features import normal_directions
 
 DRAWS = 250
@@ -17,7 +17,12 @@ X = np.random.default_rng(0).normal(size=(5, 3))
 
 
 @parametrize_with_checks(
-    [RandomFeatures(), RandomFeatures("arccosine", bias=0.5), RandomFeatures("tanh", orthogonal=False)]
+    [
+        RandomFeatures(),
+        RandomFeatures("arccosine", bias=0.5),
+        RandomFeatures("tanh", orthogonal=False),
+        RandomFeatures(NetworkKernel(2, "erf", skip=True)),
+    ]
 )
 def test_transformer_keeps_the_contract(estimator, check):
     check(estimator)
@@ -57,6 +62,14 @@ CASES = {
         arc_cosine(np.hstack([X, np.full((5, 1), np.sqrt(0.7))]), 1),
     ),
     "tanh": ({"kernel": "tanh", "gamma": 0.3}, wide_layer(np.sqrt(0.3) * X, np.tanh)),
+    "erf": ({"kernel": "erf", "gamma": 0.3}, wide_layer(np.sqrt(0.3) * X, special.erf)),
+    "cos": ({"kernel": "cos", "gamma": 0.3}, wide_layer(np.sqrt(0.3) * X, np.cos)),
+    "sin": ({"kernel": "sin", "gamma": 0.3}, wide_layer(np.sqrt(0.3) * X, np.sin)),
+    **{f"network, {f}": ({"kernel": NetworkKernel(1, f)}, NetworkKernel(1, f)(X)) for f in ("relu", "erf", "sin+cos")},
+    "network with a skip connection": (
+        {"kernel": NetworkKernel(1, "cos", bias_variance=0.4, skip=True)},
+        NetworkKernel(1, "cos", bias_variance=0.4, skip=True)(X),
+    ),
 }
 
 
@@ -81,6 +94,38 @@ def test_unbiased(case, orthogonal):
     worst = stats.norm.isf(0.001 / (2 * entries))  # Bonferroni over the entries
     assert np.all(error <= worst * se + 1e-12)
     assert case == "rbf" or np.all(se > 0)
+
+
+@pytest.mark.parametrize("kernel", [NetworkKernel(2, ["erf", "relu"]), NetworkKernel(3, "tanh", bias_variance=0.0)])
+def test_deep_networks_approach_their_kernels(kernel):
+    errors = []
+    for width in (50, 800):
+        draws = [RandomFeatures(kernel, width, random_state=seed).fit_transform(X) for seed in range(10)]
+        errors.append(np.sqrt(np.mean([(Phi @ Phi.T - kernel(X)) ** 2 for Phi in draws])))
+    assert errors[1] == pytest.approx(errors[0] / 4, rel=0.4)  # as width^-1/2
+    assert errors[1] < 0.1 * np.abs(kernel(X)).max()
+
+
+def test_columns_of_a_network_have_names():
+    made = RandomFeatures(NetworkKernel(1, "erf", skip=True), 5, random_state=0).fit(X)
+    assert made.transform(X).shape == (5, 9)
+    assert len(made.get_feature_names_out()) == 9
+    assert made.transform(sparse.csr_array(X.astype("float32"))).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel": NetworkKernel(1, kind="ntk")}, "kind='nngp'"),
+        ({"kernel": NetworkKernel(0)}, "a hidden layer"),
+        ({"kernel": NetworkKernel(), "gamma": 1.0}, "gamma=1.0 must be None"),
+        ({"kernel": NetworkKernel(), "bias": 1.0}, "bias=1.0 must be 0.0"),
+        ({"kernel": 3}, "kernel=3 must be a name or a NetworkKernel"),
+    ],
+)
+def test_network_kernels_that_have_no_such_columns(options, message):
+    with pytest.raises(ValueError, match=message):
+        RandomFeatures(**options).fit(X)
 
 
 def test_orthogonal_directions_lower_the_variance():

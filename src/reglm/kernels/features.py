@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
+from scipy.special import erf
 from sklearn.utils.extmath import safe_sparse_dot
 
 from reglm import links
@@ -20,6 +21,10 @@ from reglm.compiling import evaluate
 Array = np.ndarray
 Unit = Callable[[Array], Array]
 """Map of the projections (n, m), which it may overwrite, to values (n, m)."""
+BESIDE_LINKS: dict[str, Unit] = {
+    "erf": erf, "cos": np.cos, "sin": np.sin, "sin+cos": lambda A: np.sin(A) + np.cos(A),
+}  # fmt: skip
+"""Activations that are no links, as in `reglm.kernels.activations`."""
 
 
 def normal_directions(rng: np.random.Generator, p: int, m: int, orthogonal: bool) -> Array:
@@ -98,13 +103,15 @@ def arc_cosine(degree: int) -> Unit:
 
 
 def activation(name: str) -> Unit:
-    """Return an activation of `reglm.links` as a map of arrays; its kernel is ``E[f(u) f(u')]`` of a wide layer.
+    """Return an activation as a map of arrays: a link's, or one of `BESIDE_LINKS`; its kernel is ``E[f(u) f(u')]`` of a wide layer.
 
     Raises
     ------
     ValueError
         If there is no activation of this name, or it does not map a real number to one.
     """
+    if name in BESIDE_LINKS:
+        return BESIDE_LINKS[name]
     link = links.get(name)
     if not link.elementwise or link.eta_domain != links.REAL:
         raise ValueError(f"kernel={name!r} does not map every real number to one; choose another activation.")

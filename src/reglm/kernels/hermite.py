@@ -34,6 +34,10 @@ EDGES = np.concatenate([[0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5], np.arange(1.0, 1
 PANEL_NODES = 16
 
 
+class SeriesWarning(UserWarning):
+    """The series of an activation ends too early for its variances."""
+
+
 @cache
 def nodes() -> tuple[Array, Array]:
     """Return nodes (N,) on the line and ``w_i h_k(z_i)`` (DEGREE + 1, N), w being weights of the normal law.
@@ -127,7 +131,7 @@ class HermiteDual:
                 f"activation={self.link.name!r}: expectations by a Hermite series of degree {DEGREE} have errors of up "
                 f"to {relative[0, -1]:.1e} (values) and {relative[1, -1]:.1e} (derivatives) of the largest; kinks and "
                 "large variances cause this. Closed forms (relu, erf, probit, ...) and smaller variances do not.",
-                UserWarning,
+                SeriesWarning,
                 stacklevel=2,
             )
         return SLACK * reciprocal(root(q)), a, tails[0], b, tails[1]

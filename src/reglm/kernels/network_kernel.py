@@ -161,15 +161,22 @@ class NetworkKernel(Kernel):
 
     def _architecture(self, along: str | None = None) -> Architecture:
         """Return the recursion at these hyperparameters, one of which may have a complex step on its logarithm."""
-        self._check()
-        names = self._names()
+        names = self.activations()
         step = {name: getattr(self, name) * (1 + 1j * STEP) if name == along else getattr(self, name)
                 for name in ("weight_variance", "bias_variance")}  # fmt: skip
         if self.kind == "ntk" and "threshold" in names:
             raise ValueError("kind='ntk' needs activations with a derivative; 'threshold' has none, use kind='nngp'.")
         return Architecture([dual_activation(f) for f in names], **step, tangent=self.kind == "ntk", skip=self.skip)
 
-    def _names(self) -> list[str]:
+    def activations(self) -> list[str]:
+        """Return the name of each hidden layer's activation.
+
+        Raises
+        ------
+        ValueError
+            If an argument of the constructor is out of range.
+        """
+        self._check()
         if isinstance(self.activation, str):
             return [self.activation] * self.hidden_layers
         if len(self.activation) != self.hidden_layers:

@@ -6,6 +6,7 @@ the profile is the one at a fixed penalty (`reglm.kernels.gradients`).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from reglm.kernels.criteria import best, grid
 from reglm.kernels.duals import Dual
 from reglm.kernels.gradients import value_and_gradient
 from reglm.kernels.grams import GramSource
+from reglm.kernels.hermite import SeriesWarning
 from reglm.parameters import Array
 
 
@@ -67,9 +69,12 @@ def tune(
     drawn = rng.uniform(low, high, size=(n_restarts, len(low)))
     restarts: list[dict[str, Any]] = []
     for start in [source.theta, *drawn]:
-        found = minimize(
-            profile, start, args=(source, X, dual_of, name, penalty), jac=True, method="L-BFGS-B", bounds=source.bounds
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SeriesWarning)  # the kernel that is chosen gives it once
+            found = minimize(
+                profile, start, args=(source, X, dual_of, name, penalty), jac=True, method="L-BFGS-B",
+                bounds=source.bounds,
+            )  # fmt: skip
         restarts.append({"start": start, "theta": found.x, "value": float(found.fun), "converged": bool(found.success)})
         report(restarts[-1])
     chosen = min(restarts, key=lambda restart: restart["value"])
