@@ -214,7 +214,7 @@ def test_summaries():
     [
         ({"family": "negative_binomial"}, "shape parameters to estimate"),
         ({"alpha": 0.0}, "alpha=0.0 must be positive"),
-        ({"approximation": "nystroem"}, "approximation='nystroem' needs family='gaussian'"),
+        ({"approximation": "nystroem", "solver": "cg", "alpha": 1.0}, "solver='cg' needs family='gaussian'"),
         ({"optimize_kernel": "loo"}, "optimize_kernel='loo' needs family='gaussian'"),
         ({"family": "quasipoisson", "alpha": "reml"}, "claims no likelihood"),
         ({"memory_limit": "10KB"}, "memory_limit allows"),
@@ -234,3 +234,30 @@ def test_classifier_refusals():
         KernelDualClassifier(alpha=1.0).fit(X, CLASSES).logpdf(X[:1], [7])
     with pytest.raises(ValueError, match="claims no likelihood"):
         kernel("quasipoisson").fit(X, RESPONSES["poisson"]).logpdf(X, RESPONSES["poisson"])
+
+
+@pytest.mark.parametrize("family", ["poisson", "bernoulli", "multinomial"])
+def test_every_row_a_landmark_is_the_exact_fit(family):
+    options = {"family": family, "kernel": "laplacian", "linear": [1], "alpha": 0.3}
+    y = {"poisson": RESPONSES["poisson"], "bernoulli": CLASSES > 0, "multinomial": np.eye(3)[CLASSES]}[family]
+    weights = np.arange(len(X)) % 3
+    exact = KernelDualRegressor(**options).fit(X, y, weights)
+    ours = KernelDualRegressor(**options, approximation="nystroem", n_landmarks=len(X)).fit(X, y, weights)
+    for kind in ("mean", "link", "kernel", "linear"):
+        np.testing.assert_allclose(ours.predict(NEW, kind=kind), exact.predict(NEW, kind=kind), atol=1e-8)
+    for one, other in zip(ours.predict(NEW, return_std=True), exact.predict(NEW, return_std=True), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+    for name in ("edf_", "log_marginal_likelihood_", "loo_residuals_", "coef_"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(exact, name), rtol=1e-6, atol=1e-8)
+
+
+def test_few_landmarks_are_a_penalised_regression_on_their_features():
+    options = {"family": "poisson", "gamma": 0.4, "alpha": 0.7}
+    ours = KernelDualRegressor(**options, approximation="nystroem", n_landmarks=8, random_state=0)
+    ours.fit(X, RESPONSES["poisson"])
+    R = np.linalg.cholesky(rbf_kernel(ours.landmarks_, gamma=0.4)).T
+    features = [np.linalg.solve(R.T, rbf_kernel(ours.landmarks_, rows, gamma=0.4)).T for rows in (X, NEW)]
+    glm = RecursiveGLMRegressor(family="poisson", alpha=0.7, tol=1e-12).fit(features[0], RESPONSES["poisson"])
+    np.testing.assert_allclose(ours.predict(NEW), glm.predict(features[1]), rtol=1e-7)
+    chosen = KernelDualRegressor(family="poisson", approximation="nystroem", n_landmarks=8, random_state=0)
+    assert chosen.fit(X, RESPONSES["poisson"]).path_["loo"].notna().all()

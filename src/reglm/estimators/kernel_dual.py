@@ -81,7 +81,8 @@ class KernelDualRegressor(KernelPredictions, Saving, RegressorMixin, KernelOptio
         What a level that was not seen in `fit` does in `predict`.
     approximation : {None, "nystroem"}
         For many rows: f is a combination of kernels at landmarks (Williams & Seeger 2001), see
-        `reglm.kernels.lowrank`. The penalty is then chosen for the model on the landmarks.
+        `reglm.kernels.lowrank`. The penalty is then chosen for the model on the landmarks. Other families than the
+        gaussian keep a matrix of rows and landmarks in memory.
     n_landmarks : int
     landmarks : {"uniform", "leverage", "kmeans"}
         Rows drawn uniformly or by approximate leverage (Rudi et al. 2018), or centres of clusters.
@@ -116,7 +117,7 @@ class KernelDualRegressor(KernelPredictions, Saving, RegressorMixin, KernelOptio
         At these estimates; b is integrated out under a flat prior, as in REML. Laplace's approximation for other
         families than the gaussian.
     loo_residuals_, leverage_ : ndarray (n,) or (n, targets)
-        Not with landmarks. For other families leave-one-out is one Newton step from the fit to all rows.
+        Not with landmarks, unless the family is another: leave-one-out then is one Newton step from the fit to all rows.
     landmarks_ : ndarray (m, p)
         With landmarks, to which `dual_coef_` then belongs: those that do not depend on the others.
     n_iter_ : int

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
+from reglm.estimators import nystroem
 from reglm.estimators.inputs import check_weights, response_matrix, total_offset
 from reglm.estimators.kernel_rows import Rows
 from reglm.families import Family
@@ -34,13 +35,14 @@ def is_direct(family: Family, link: Link) -> bool:
 
 def check(model: Any, family: Family) -> None:
     """Raise ValueError for arguments that need gaussian responses."""
-    for name in ("approximation", "optimize_kernel", "alpha_per_target"):
+    for name in ("optimize_kernel", "alpha_per_target"):
         if getattr(model, name):
             raise ValueError(
                 f"{name}={getattr(model, name)!r} needs family='gaussian' with link='identity', not family="
-                f"{family.name!r}. Large data: RandomFeatures before RecursiveGLMRegressor; other parameters of the "
-                "kernel: choose them by cross-validation."
+                f"{family.name!r}; choose other parameters of the kernel by cross-validation."
             )
+    if model.approximation is not None and model.solver == "cg":
+        raise ValueError(f"solver='cg' needs family='gaussian' with link='identity', not family={family.name!r}.")
     if not isinstance(model.alpha, str) and not model.alpha > 0:
         raise ValueError(f"alpha={model.alpha!r} must be positive with family={family.name!r}.")
     if model.alpha in ("reml", "ml") and not family.likelihood:
@@ -81,11 +83,7 @@ def fit(model: Any, rows: Rows, y: Any, weights: Array, offset: Any, exposure: A
         message = "A column-vector y was passed when a 1d array was expected."
         warnings.warn(message, DataConversionWarning, stacklevel=3)
     shift = shift_of(model, rows, offset, exposure, K)
-    X = rows.X[np.ix_(inside, inside)] if model._is_precomputed else rows.X[inside]
-    model.kernel_ = resolve(model.kernel, X, weights[inside], model.gamma, model.kernel_params)
-    model._X = None if model._is_precomputed else X
-    gram = checked_gram(model.kernel_.gram(X))
-    model.dual_ = decompose(gram, shift[inside], rows.linear[inside], weights[inside], copies=model.freq_weights)
+    _decompose(model, rows, shift, weights)
     problem = Problem(model.dual_, Response(model.family_, model.link_), response[inside], shift[inside])
     budget.check_columns(problem.F.shape[1] * K, model.memory_limit)
     model._smoother = Smoother(problem, _start(problem, model.fit_intercept))
@@ -93,6 +91,20 @@ def fit(model: Any, rows: Rows, y: Any, weights: Array, offset: Any, exposure: A
     if not model._solution.converged:
         warnings.warn(_warning(model), ConvergenceWarning, stacklevel=3)
     _describe(model, rows, response, shift, weights)
+
+
+def _decompose(model: Any, rows: Rows, shift: Array, weights: Array) -> None:
+    """Set the kernel and its decomposition, in which responses have no part."""
+    inside, model._projected = model.support_, None
+    if model.approximation is not None:
+        model._projected = nystroem.project(model, rows, shift, weights)
+        model.dual_ = model._projected.dual
+        return
+    X = rows.X[np.ix_(inside, inside)] if model._is_precomputed else rows.X[inside]
+    model.kernel_ = resolve(model.kernel, X, weights[inside], model.gamma, model.kernel_params)
+    model._X = None if model._is_precomputed else X
+    gram = checked_gram(model.kernel_.gram(X))
+    model.dual_ = decompose(gram, shift[inside], rows.linear[inside], weights[inside], copies=model.freq_weights)
 
 
 def shift_of(model: Any, rows: Rows, offset: Any, exposure: Any, K: int) -> Array:
@@ -138,6 +150,7 @@ def _describe(model: Any, rows: Rows, response: Array, shift: Array, weights: Ar
         phi = 1.0 if family.dispersion == "fixed" else irls_criteria.pearson(solution)
     model._scale = np.full(K, phi / solution.lam)
     a, b = solution.coefficients()
+    a = a if model._projected is None else model._projected.coefficients(a)
     model._publish(a, b, model.dual_.kept, np.array([solution.edf]), rows)
     model.dispersion_, model.log_marginal_likelihood_ = float(phi), float(likelihood)
     model.n_iter_, model.converged_ = solution.n_iter, solution.converged
@@ -154,12 +167,20 @@ def _describe(model: Any, rows: Rows, response: Array, shift: Array, weights: Ar
 
 def _eta(model: Any, rows: Rows) -> Array:
     """Linear predictors (n0, K) of coded rows, without offset."""
-    return model._cross(rows) @ model._beta + rows.linear[:, model._kept] @ model._b
+    return _smooth(model, rows) + rows.linear[:, model._kept] @ model._b
+
+
+def _smooth(model: Any, rows: Rows) -> Array:
+    """Part of the linear predictors from the kernel, (n0, K)."""
+    if model._projected is not None:
+        return nystroem.mean(model, rows, "kernel")
+    return model._cross(rows) @ model._beta
 
 
 def covariance(model: Any, rows: Rows) -> Array:
     """Covariance of the linear predictors of each row, (n0, K, K)."""
-    solution, cross = model._solution, model._cross(rows)
+    solution = model._solution
+    cross = model._cross(rows) if model._projected is None else nystroem.cross(model, rows)
     problem = solution.problem
     columns = problem.columns(cross, rows.linear)
     outside = problem.outside(cross, rows.linear, model.kernel_.diagonal(rows.X), columns) / solution.lam
@@ -172,7 +193,7 @@ def predict(model: Any, rows: Rows, shift: Array, kind: str, level: float, retur
     if kind == "linear":
         return model._shaped(rows.linear[:, model._kept] @ model._b)
     if kind == "kernel":
-        return model._shaped(model._cross(rows) @ model._beta)
+        return model._shaped(_smooth(model, rows))
     eta, response = _eta(model, rows) + shift, model._solution.problem.response
     if kind == "quantile":
         if not 0.0 < level < 1.0:

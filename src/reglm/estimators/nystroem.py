@@ -15,6 +15,7 @@ from reglm.kernels.blocks import Blocks, Gaussian, Gram
 from reglm.kernels.grams import Exponential, GramSource, resolve
 from reglm.kernels.landmarks import KINDS, select
 from reglm.kernels.lowrank import LowRank, Rows, decompose, scaled_rows
+from reglm.kernels.projected import Projected, projected
 from reglm.parameters import Array
 
 SOLVERS = ("auto", "direct", "cg")
@@ -62,13 +63,8 @@ def fit(model: Any, coded: CodedRows, target: Array, weights: Array) -> None:
         Responses less offsets.
     weights : ndarray (n,)
     """
-    chosen = slice(None) if len(model.support_) == len(weights) else model.support_
-    X, w = coded.X[chosen].astype(model.dtype, copy=False), weights[chosen]
-    model.kernel_ = resolve(model.kernel, X, w, model.gamma, model.kernel_params)
-    model._gram = gram_of(model.kernel_, X)
     rng = model._generator()
-    Z = select(model.landmarks, X, model.n_landmarks, model._gram, rng, w)
-    rows = scaled_rows(target[chosen], coded.linear[chosen], w, copies=model.freq_weights)
+    X, Z, rows = prepared(model, coded, target, weights, rng)
     memory = int(budget.parse(model.memory_limit))
     direct = (
         Z.shape[0] <= DIRECT or isinstance(model.alpha, str) if model.solver == "auto" else model.solver == "direct"
@@ -85,6 +81,33 @@ def fit(model: Any, coded: CodedRows, target: Array, weights: Array) -> None:
                 max_iter=model.max_iter, progress=report,
             )  # fmt: skip
         _describe_iterated(model, model.dual_, rows, coded)
+
+
+def prepared(
+    model: Any, coded: CodedRows, target: Array, weights: Array, rng: np.random.Generator
+) -> tuple[Any, Any, Rows]:
+    """Set the kernel; return the rows of positive weight that it sees, its landmarks, and the scaled rows."""
+    chosen = slice(None) if len(model.support_) == len(weights) else model.support_
+    X, w = coded.X[chosen].astype(model.dtype, copy=False), weights[chosen]
+    model.kernel_ = resolve(model.kernel, X, w, model.gamma, model.kernel_params)
+    model._gram = gram_of(model.kernel_, X)
+    Z = select(model.landmarks, X, model.n_landmarks, model._gram, rng, w)
+    return X, Z, scaled_rows(target[chosen], coded.linear[chosen], w, copies=model.freq_weights)
+
+
+def project(model: Any, coded: CodedRows, shift: Array, weights: Array) -> Projected:
+    """Decompose the landmarks' kernel for a fit by scoring; set the kernel and the landmarks."""
+    X, Z, rows = prepared(model, coded, shift, weights, model._generator())
+    memory = int(budget.parse(model.memory_limit))
+    found = decompose(model._gram, X, Z, rows, memory=memory, dtype=model.dtype)
+    model.landmarks_ = found.landmarks
+    return projected(found)
+
+
+def cross(model: Any, coded: CodedRows) -> Array:
+    """Landmarks' kernel between new rows and the training rows, (n0, n)."""
+    X = coded.X.astype(model.dtype, copy=False)
+    return model._projected.cross(np.asarray(model._gram(X, model.landmarks_), dtype=float))
 
 
 def gram_of(source: GramSource, X: Any) -> Gram:

@@ -103,7 +103,7 @@ def arc_cosine(degree: int) -> Unit:
 
 
 def activation(name: str) -> Unit:
-    """Return an activation as a map of arrays: a link's, or one of `BESIDE_LINKS`; its kernel is ``E[f(u) f(u')]`` of a wide layer.
+    """Return an activation, a link's or one of `BESIDE_LINKS`; its kernel is ``E[f(u) f(u')]`` of a wide layer.
 
     Raises
     ------

@@ -36,6 +36,7 @@ RECORDS = {
     "Precomputed": "reglm.kernels.grams",
     "Process": "reglm.kernels.grams",
     "Gaussian": "reglm.kernels.blocks",
+    "Projected": "reglm.kernels.projected",
     "Dual": "reglm.kernels.duals",
     "LowRank": "reglm.kernels.lowrank",
     "lowrank.Rows": "reglm.kernels.lowrank",
