@@ -72,7 +72,8 @@ class EchoStateNetwork(Paths, RegressorMixin, BaseEstimator):
     ----------
     reservoir_ : reglm.statespace.reservoir.Reservoir
     readouts_ : reglm.estimators.readouts.Readouts
-        One fitted `RecursiveGLMRegressor` for each column of the response, or for all.
+        One generalized linear model for each column of the response, or for all; ``parts[0].model`` is the
+        `RecursiveGLMRegressor`, fitted when first asked for.
     alpha_, edf_, loo_ : ndarray (readouts,)
         Penalties, effective degrees of freedom, leave-one-out losses (squared errors or deviances) per observation.
     washout_ : int
@@ -147,7 +148,7 @@ class EchoStateNetwork(Paths, RegressorMixin, BaseEstimator):
         if not self.skip:
             self.feature_names_out_ = self.feature_names_out_[: self.n_units]
         chosen = [part.chosen for part in best.parts]
-        self.alpha_ = np.array([part.model.alpha for part in best.parts])
+        self.alpha_ = np.array([part.alpha for part in best.parts])
         self.edf_ = np.array([np.nan if c is None else c.edf for c in chosen])
         self.loo_ = np.array([np.nan if c is None else c.loss for c in chosen])
         return self

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from reglm import families
 from reglm.estimators.kernel_options import is_number
@@ -22,58 +25,124 @@ WHOLE = ("binomial", "quasibinomial", "multinomial", "ordinal")
 """Families whose response takes several columns together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a readout is fitted to.
+
+    Parameters
+    ----------
+    F : ndarray (n, p)
+        Rows that are observed.
+    names : list of str
+    y : ndarray (n, columns)
+    weights : ndarray (n,)
+    offset : ndarray (n, K)
+    """
+
+    F: Array
+    names: list[str]
+    y: Array
+    weights: Array
+    offset: Array
+
+    def fit(self, response: Response, alpha: float, dispersion: str | float) -> RecursiveGLMRegressor:
+        """Fit a generalized linear model with everything that comes with it."""
+        model = RecursiveGLMRegressor(
+            family=response.family, link=response.link.name, alpha=alpha, dispersion=dispersion
+        )
+        offset = self.offset if self.offset.any() else None
+        model.fit(self.F, self.y[:, 0] if self.y.shape[1] == 1 else self.y, self.weights, offset)
+        named = zip(model.design_.columns, self.names, strict=True)
+        # a data frame would say so too, at twice the time
+        model.design_ = replace(model.design_, columns=tuple(replace(column, name=name) for column, name in named))
+        model.fit_.input_names, model.feature_names_in_ = self.names, np.asarray(self.names, dtype=object)
+        return model
+
+
+@dataclass(frozen=True, eq=False)
 class Readout:
     """A fitted generalized linear model on states.
 
     Parameters
     ----------
-    model : RecursiveGLMRegressor
     columns : list of int
         Columns of the response that it models.
+    response : Response
+        Family and link.
+    coef, intercept : ndarray (p, K), (K,)
+    alpha : float
+        Penalty.
+    dispersion : float
+    shape : dict of ndarray
+        Shape parameters of the family.
     chosen : Chosen or None
-        How its penalty was found; None without a penalty to choose.
+        How the penalty was found; None where it was given and the family has shape parameters, or is zero.
+    training : Training
     """
 
-    model: RecursiveGLMRegressor
     columns: list[int]
+    response: Response
+    coef: Array
+    intercept: Array
+    alpha: float
+    dispersion: float
+    shape: Mapping[str, Array]
     chosen: Chosen | None
+    training: Training
 
-    @property
-    def response(self) -> Response:
-        """Family and link."""
-        return self.model.fit_.likelihood.response
+    @classmethod
+    def of_choice(cls, chosen: Chosen, columns: list[int], response: Response, training: Training) -> Readout:
+        """Take the coefficients that came with the penalty."""
+        phi = 1.0 if response.family.dispersion == "fixed" else max(chosen.dispersion, np.finfo(float).tiny)
+        return cls(columns, response, chosen.coef, chosen.intercept, chosen.alpha, phi, {}, chosen, training)
+
+    @classmethod
+    def of_fit(cls, alpha: float, columns: list[int], response: Response, training: Training) -> Readout:
+        """Fit at a given penalty."""
+        model = training.fit(response, alpha, "auto")
+        coef, intercept = np.atleast_2d(model.coef_).T, np.atleast_1d(model.intercept_)
+        shape, phi = model._shape(), model.dispersion_
+        return cls(columns, model.fit_.likelihood.response, coef, intercept, alpha, phi, shape, None, training)
+
+    @cached_property
+    def model(self) -> RecursiveGLMRegressor:
+        """The same model with all that inference needs."""
+        given = self.chosen is None or self.response.family.dispersion == "fixed"
+        return self.training.fit(self.response, self.alpha, "auto" if given else self.dispersion)
 
     def eta(self, F: Array, offset: Array) -> Array:
         """Linear predictors (n, K)."""
-        return F @ np.atleast_2d(self.model.coef_).T + self.model.intercept_ + offset
+        return F @ self.coef + self.intercept + offset
 
     def mean(self, eta: Array) -> Array:
         """Expected responses (n, columns)."""
-        return self.response.mean(eta, self.model._shape())
+        return self.response.mean(eta, self.shape)
 
     def quantile(self, eta: Array, level: float) -> Array:
         """Quantile of the family's distribution, (n, columns)."""
-        shape = self.model._shape()
-        found = self.model.family_.distribution(self.response.location(eta, shape), self.model.dispersion_, **shape)
+        mu = self.response.location(eta, self.shape)
+        found = self.response.family.distribution(mu, self.dispersion, **self.shape)
         return np.asarray(found.ppf(level), dtype=float)
 
     def log_density(self, y: Array, eta: Array, weights: Array | None = None) -> Array:
         """Log-density of each row of y (n, columns), (n,); zero where it is not observed."""
-        found, (seen, y) = np.zeros(len(y)), self._observed(y)
-        found[seen] = self.model._log_density(y, eta[seen], None if weights is None else weights[seen])
+        family, found, (seen, y) = self.response.family, np.zeros(len(y)), self._observed(y)
+        if not family.likelihood:
+            raise ValueError(f"family={family.name!r} claims no likelihood, so it has no logpdf.")
+        w = None if weights is None else weights[seen, None]
+        found[seen] = self.response.log_density(y, eta[seen], self.dispersion, w, self.shape).sum(axis=1)
         return found
 
     def deviance(self, y: Array, eta: Array) -> Array:
         """Deviance of each row, (n,); zero where it is not observed."""
         found, (seen, y) = np.zeros(len(y)), self._observed(y)
-        found[seen] = self.response.unit_deviance(y, eta[seen], self.model._shape()).sum(axis=1)
+        found[seen] = self.response.unit_deviance(y, eta[seen], self.shape).sum(axis=1)
         return found
 
     def _observed(self, y: Array) -> tuple[Array, Array]:
         """Which rows are observed, and their responses."""
         seen = ~np.isnan(y[:, self.columns]).any(axis=1)
-        self.model.family_.check_response(y[seen][:, self.columns])
+        self.response.family.check_response(y[seen][:, self.columns])
         return seen, y[seen][:, self.columns]
 
     def null_deviance(self, y: Array, offset: Array, weights: Array) -> float:
@@ -82,13 +151,13 @@ class Readout:
         if not seen.any():
             return 0.0
         parts = y[seen][:, self.columns], weights[seen, None], offset[seen]
-        return float(fit_intercept(self.response, *parts, self.model._shape()).deviance)
+        return float(fit_intercept(self.response, *parts, self.shape).deviance)
 
     def simulate(self, rng: np.random.Generator, eta: Array) -> Array:
         """Draw responses (n, columns)."""
-        shape = self.model._shape()
-        mu = self.response.location(eta, shape)
-        return np.reshape(self.model.family_.simulate(rng, mu, self.model.dispersion_, **shape), (len(eta), -1))
+        mu = self.response.location(eta, self.shape)
+        drawn = self.response.family.simulate(rng, mu, self.dispersion, **self.shape)
+        return np.reshape(drawn, (len(eta), -1))
 
 
 @dataclass(frozen=True)
@@ -104,7 +173,7 @@ class Readouts:
 
     def split(self, offset: Array | None, n: int) -> list[Array]:
         """Offset (n, 1), or (n, all linear predictors), of each model."""
-        widths = [np.atleast_2d(part.model.coef_).shape[0] for part in self.parts]
+        widths = [len(part.intercept) for part in self.parts]
         total = np.zeros((n, 1)) if offset is None else offset
         if total.shape[1] == 1:
             return [np.repeat(total, width, axis=1) for width in widths]
@@ -199,25 +268,27 @@ class Wanted:
     ) -> list[Readout]:  # fmt: skip
         """Fit the models that share rows and therefore a decomposition."""
         F, y, weights = F[seen], y[seen], weights[seen]
-        shifts = [self._shift(offset, seen, family, columns, y) for family, columns in group]
         if len(F) < 2:
             raise ValueError(f"n_samples={len(F)} observed after the washout: at least 2 are needed.")
-        if self.alpha == 0 or any(family.specs(y[:, columns]) for family, columns in group):
+        parts = []
+        for family, columns in group:
+            shift = self._shift(offset, seen, family, columns, y)
+            parts.append(Training(F, list(names), y[:, columns], weights, shift))
+            family.check_response(parts[-1].y)
+        responses = [Response(family, family.resolve_link(self.link)) for family, _ in group]
+        columns_of = [columns for _, columns in group]
+        if self.alpha == 0 or any(family.specs(part.y) for (family, _), part in zip(group, parts, strict=True)):
             self._check_given(group, y)
-            found: list[Chosen | None] = [None] * len(group)
-        elif direct:
-            targets = np.column_stack([y[:, c] - shift for (_, c), shift in zip(group, shifts, strict=True)])
-            found = list(Decomposition(F, weights).gaussian(targets, self._alphas, self._criterion))
+            each = zip(columns_of, responses, parts, strict=True)
+            return [Readout.of_fit(float(self.alpha), *part) for part in each]
+        decomposition = Decomposition(F, weights)
+        if direct:
+            targets = np.hstack([part.y - part.offset for part in parts])
+            found = decomposition.gaussian(targets, self._alphas, self._criterion)
         else:
-            decomposition = Decomposition(F, weights)
-            found = [
-                self._chosen(decomposition, family, y[:, columns], weights, shift)
-                for (family, columns), shift in zip(group, shifts, strict=True)
-            ]
-        return [
-            Readout(self._model(F, names, y[:, columns], weights, shift, family, chosen), columns, chosen)
-            for (family, columns), shift, chosen in zip(group, shifts, found, strict=True)
-        ]
+            found = [self._chosen(decomposition, *part) for part in zip(responses, parts, strict=True)]
+        every = zip(found, columns_of, responses, parts, strict=True)
+        return [Readout.of_choice(*part) for part in every]
 
     def _shift(self, offset: Array | None, seen: Array, family: Family, columns: list[int], y: Array) -> Array:
         K = family.outputs(y[:, columns])
@@ -247,27 +318,17 @@ class Wanted:
                     "cross-validation, or fix them where the family takes them, as in 'negative_binomial(0.5)'."
                 )
 
-    def _chosen(self, found: Decomposition, family: Family, y: Array, weights: Array, shift: Array) -> Chosen:
-        family.check_response(y)
-        response = Response(family, family.resolve_link(self.link))
-        start = shift + fit_intercept(response, y, weights[:, None], shift, {}).value
-        return found.any_family(y, shift, response, start, self._alphas, self._criterion)
-
-    def _model(
-        self, F: Array, names: Sequence[str], y: Array, weights: Array, shift: Array, family: Family,
-        chosen: Chosen | None,
-    ) -> RecursiveGLMRegressor:  # fmt: skip
-        alpha = float(self.alpha) if chosen is None else chosen.alpha
-        estimated = chosen is not None and family.dispersion == "estimated"
-        model = RecursiveGLMRegressor(
-            family=family, link=self.link, alpha=alpha,
-            dispersion=max(chosen.dispersion, np.finfo(float).tiny) if chosen and estimated else "auto",
-        )  # fmt: skip
-        model.fit(F, y[:, 0] if y.shape[1] == 1 else y, weights, shift if shift.any() else None)
-        named = tuple(replace(column, name=name) for column, name in zip(model.design_.columns, names, strict=True))
-        model.design_ = replace(model.design_, columns=named)  # a data frame would say so too, at twice the time
-        model.fit_.input_names, model.feature_names_in_ = list(names), np.asarray(names, dtype=object)
-        return model
+    def _chosen(self, decomposition: Decomposition, response: Response, part: Training) -> Chosen:
+        null = fit_intercept(response, part.y, part.weights[:, None], part.offset, {})
+        found = decomposition.any_family(
+            part.y, part.offset, response, part.offset + null.value, self._alphas, self._criterion
+        )
+        if not found.converged:
+            warnings.warn(
+                f"EchoStateNetwork: scoring of the readout did not converge at alpha={found.alpha:.3g}; raise alpha.",
+                ConvergenceWarning, stacklevel=5,
+            )  # fmt: skip
+        return found
 
 
 def _is_direct(family: Family, link: str | None) -> bool:

@@ -29,7 +29,7 @@ INTERPOLATING = 1e-8
 
 
 class Chosen(NamedTuple):
-    """A penalty and what is known there.
+    """A penalty and the fit there.
 
     Parameters
     ----------
@@ -40,12 +40,18 @@ class Chosen(NamedTuple):
         Effective degrees of freedom, the intercept's included.
     dispersion : float
         Pearson's statistic over ``n - edf``; 1 where the family has none.
+    coef : ndarray (p, K)
+    intercept : ndarray (K,)
+    converged : bool
     """
 
     alpha: float
     loss: float
     edf: float
     dispersion: float
+    coef: Array
+    intercept: Array
+    converged: bool
 
 
 class Decomposition:
@@ -68,7 +74,9 @@ class Decomposition:
         self.rows = scaled_rows(np.zeros((len(F), 1)), np.ones((len(F), 1)), weights, copies=False)
         scaled = np.sqrt(weights)[:, None] * F
         self.S = self.rows.Q.T @ scaled
-        self.U, self.s, Vt = linalg.svd(scaled - self.rows.Q @ self.S, full_matrices=False, check_finite=False)
+        self.rest = scaled - self.rows.Q @ self.S
+        (R,) = linalg.qr(self.rest, mode="r", check_finite=False)
+        _, self.s, Vt = linalg.svd(R[: len(R.T)], full_matrices=False, check_finite=False)
         self.V = Vt.T
 
     def grid(self, points: int) -> Array:
@@ -91,13 +99,22 @@ class Decomposition:
         edf, rss = model.edf(found), np.diagonal(model.rss(found))
         losses = np.diagonal(penalties.loo(model, found))
         rest = np.maximum(rows.nobs - edf, np.finfo(float).eps * rows.nobs)
-        return [Chosen(*map(float, part)) for part in zip(found, losses, edf, rss / rest, strict=True)]
+        coef = self.V @ (model.t * model.inverse(found))
+        phi, intercept = rss / rest, self._intercept(rows.u, coef)
+        return [
+            Chosen(float(found[j]), float(losses[j]), float(edf[j]), float(phi[j]), coef[:, [j]], intercept[[j]], True)
+            for j in range(len(found))
+        ]
+
+    def _intercept(self, u: Array, coef: Array) -> Array:
+        """Intercepts (K,) from coordinates u (q, K) along the intercept's column."""
+        return linalg.solve_triangular(self.rows.T, u - self.S @ coef)[0]
 
     def _low_rank(self, rows: Rows) -> LowRank:
         """The states as a kernel's features; their unit vectors are the landmarks."""
         unit = np.eye(self.F.shape[1])
         blocks = Blocks(lambda X, Z: X, self.F, unit, MOST_ROWS, False, lambda block: block)
-        t, C = self.s[:, None] * (self.U.T @ rows.y), self.S @ self.V
+        t, C = self.V.T @ (self.rest.T @ rows.y), self.S @ self.V
         return LowRank(unit, unit, self.s**2, self.V, t, C, rows, blocks)
 
     def any_family(
@@ -126,14 +143,15 @@ class Decomposition:
             solution = smoother.at(float(alphas[0]))
         fixed = response.family.dispersion == "fixed"
         phi = 1.0 if fixed else irls_criteria.pearson(solution)
-        return Chosen(solution.lam, irls_criteria.loo(solution), solution.edf, phi)
+        theta, r = solution.point.theta, len(solution.problem.kept)
+        coef = self.V[:, solution.problem.kept] @ theta[:r]
+        intercept = self._intercept(theta[r:], coef)
+        return Chosen(solution.lam, irls_criteria.loo(solution), solution.edf, phi, coef, intercept, solution.converged)
 
     @property
     def _dual(self) -> Dual:
         """The same decomposition in the dual, without the eigenvalues of zero."""
         rows, d, none = self.rows, self.s**2, np.zeros((len(self.s), 1))
         rounding = float(d[0]) * len(self.F) * np.finfo(float).eps ** 2
-        C = (self.S @ self.V) * self.s
-        return Dual(
-            d, self.U, none, rows.Q, rows.T, rows.u, self.S @ self.S.T, C, rows.weights, rows.kept, False, rounding
-        )
+        U, C = self.rest @ (self.V / np.maximum(self.s, np.finfo(float).tiny)), (self.S @ self.V) * self.s
+        return Dual(d, U, none, rows.Q, rows.T, rows.u, self.S @ self.S.T, C, rows.weights, rows.kept, False, rounding)
