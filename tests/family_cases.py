@@ -15,6 +15,7 @@ from reglm.families import Mean
 OPTIONS = [
     families.NegativeBinomial(alpha=0.5), families.Tweedie(power=1.6), families.StudentT(df=4.0),
     families.Beta(precision=5.0), families.Tobit(left=0.0, right=2.0), families.Tobit(left=None, right=1.0),
+    families.Columns(("negative_binomial", "tweedie(1.5)")), families.Columns(("gaussian",), (2,), gaps=True),
 ]  # fmt: skip
 ALL = [make() for make in families.REGISTRY.values()] + OPTIONS
 

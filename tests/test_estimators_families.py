@@ -33,6 +33,7 @@ RESPONSES = {
     "tobit": np.maximum(MEAN - 1.0 + RNG.normal(size=N), 0.0),
     "multinomial": CLASSES,
     "ordinal": CLASSES,
+    "columns": np.column_stack([MEAN + RNG.normal(size=N), COUNTS]),
 }
 
 

@@ -31,12 +31,41 @@ def distribution(case, mu):
 
 
 def test_log_density_agrees_with_scipy(case):
-    if case.family.name in (*NO_QUANTILES, "tweedie", "tobit"):
+    if case.family.name in (*NO_QUANTILES, "tweedie", "tobit", "columns"):
         pytest.skip("tested by a reference of its own below")
     reference, y = distribution(case, location(case)), case.values[case.y][:, :1]
     expected = reference.logpmf(y) if hasattr(reference.dist, "logpmf") else reference.logpdf(y)
     found = case.run(case.family.log_density(case.y, case.mean, PHI, **case.shape))[0]
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_columns_add_up():
+    """Two gaussian columns with a gap, counts, and a class: the sum of what SciPy says of those observed."""
+    family = families.Columns(("gaussian", "poisson", "multinomial"), (2, 1, 3), gaps=True)
+    rng = np.random.default_rng(0)
+    y = np.column_stack([rng.normal(size=(4, 2)), rng.poisson(2.0, 4), np.eye(3)[[0, 2, 1, 1]], np.ones((4, 6))])
+    y[1, 6] = y[2, 8] = y[3, 9] = 0.0
+    family.check_response(y)
+    values, phi = rng.normal(size=(4, 5)), 0.3
+    Y, eta, s = pt.matrix(), pt.matrix(), pt.scalar()
+    mean, shape = Mean(family.resolve_link(), eta), {"part1_log_dispersion": s}
+    density = family.log_density(Y, mean, **shape)
+    outputs = [density, family.location(mean, **shape), family.score(Y, mean, **shape)]
+    given = {Y: y, eta: values, s: np.array(np.log(phi))}
+    found, mu, score = evaluate([*outputs, family.curvature(Y, mean, **shape)], given)[:3]
+    parts = np.column_stack([
+        stats.norm.logpdf(y[:, :2], values[:, :2], np.sqrt(phi)), stats.poisson.logpmf(y[:, 2], np.exp(values[:, 2])),
+        np.log(mu[:, 3:][y[:, 3:6] > 0]),
+    ])  # fmt: skip
+    np.testing.assert_allclose(found[:, 0], (parts * y[:, 6:10]).sum(axis=1), rtol=1e-12)
+    assert score[1, 0] == score[2, 2] == score[3, 3] == 0.0
+    curvature = evaluate([family.curvature(Y, mean, **shape)], given)[0]
+    step = 1e-6 * np.eye(5)
+    slopes = [(evaluate([outputs[2]], given | {eta: values + e})[0] - score) / 1e-6 for e in step]
+    np.testing.assert_allclose(curvature, -np.stack(slopes, axis=2), atol=1e-4)
+    drawn = family.simulate(rng, mu, **{"part1_log_dispersion": np.log(phi)})
+    family.check_response(drawn)
+    assert family.outputs(drawn) == 5
 
 
 def test_multinomial_agrees_with_scipy():

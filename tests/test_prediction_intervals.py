@@ -45,7 +45,7 @@ def fit(family):
 
 def test_every_family_is_here():
     quasi = {name for name, family in families.REGISTRY.items() if not family.likelihood}
-    assert set(families.REGISTRY) - quasi == set(RESPONSES)
+    assert set(families.REGISTRY) - quasi - {"columns"} == set(RESPONSES)  # whose parts have no interval in common
 
 
 def test_ordinary_least_squares_is_exact():

@@ -282,3 +282,33 @@ def test_truncated_backpropagation_learns(dropout):
             RecurrentGLM("gru", 3, "poisson", **options | bad).fit(X, COUNTS, LENGTHS)
     with pytest.raises(ValueError, match="bptt=3"):
         RecurrentGLM("gru", 3, **options).fit(X, np.zeros(4), LENGTHS)
+
+
+def test_mixed_columns_and_entries_that_are_not_observed():
+    y = np.column_stack([MEMORY, RNG.gamma(2.0, 1.0, N), COUNTS, X[:, 1] > 0]).astype(float)
+    y[3] = y[4, 1] = y[9, 3] = np.nan
+    families = ["gaussian", "gamma", "poisson", "bernoulli"]
+    model = RecurrentGLM("elman", 2, families, [None, "log", None, None], **QUICK).fit(X, y, LENGTHS)
+    mu, phi = model.predict(X, LENGTHS), model.family_.natural(**model._shape())
+    scale = phi["part2_dispersion"]
+    parts = np.column_stack([
+        stats.norm.logpdf(y[:, 0], mu[:, 0], np.sqrt(phi["part1_dispersion"])),
+        stats.gamma.logpdf(y[:, 1], 1 / scale, scale=mu[:, 1] * scale),
+        stats.poisson.logpmf(y[:, 2], mu[:, 2]), stats.bernoulli.logpmf(y[:, 3], mu[:, 3]),
+    ])  # fmt: skip
+    expected = np.add.reduceat(np.where(np.isnan(y), 0.0, parts).sum(axis=1), EDGES[:-1])
+    np.testing.assert_allclose(model.logpdf(X, y, LENGTHS), expected)
+    assert model.fit_.objective < np.inf
+    assert 0.0 < model.score(X, y, LENGTHS) < 1.0
+    with pytest.raises(ValueError, match="column 1 of the response is NaN"):
+        model.fit(X, np.where(np.arange(4) == 1, np.nan, y), LENGTHS)
+
+
+def test_density_with_gaps():
+    rows = np.column_stack([MEMORY, X[:, 1]])
+    rows[4, 0] = rows[6, 1] = rows[12] = np.nan
+    model = RecurrentGLM("elman", 2, **QUICK).fit(rows, lengths=LENGTHS)
+    assert np.isfinite(model.logpdf(rows, lengths=LENGTHS)).all()
+    assert np.isfinite(model.logpdf(np.nan_to_num(rows), lengths=LENGTHS)).all()
+    assert model.sample(5).shape == (5, 2)
+    assert model.forecast(rows, 2, LENGTHS, n_samples=3).draws.shape == (3, 4, 2, 2)

@@ -39,10 +39,10 @@ class RecurrentGLM(Paths):
         and `init` are passed to.
     hidden : int or sequence of int
         Units of each recurrent layer.
-    family : str or reglm.families.Family
-        Of the response; columns of a response are independent given the state. Under "bernoulli", "multinomial" and
-        "ordinal" a response of one column holds labels.
-    link : str, optional
+    family : str, reglm.families.Family or list of these
+        Of the response; columns of a response are independent given the state, and a list names the family of each.
+        Under "bernoulli", "multinomial" and "ordinal" a response of one column holds labels.
+    link : str or list of str, optional
         The family's default if None.
     bidirectional : bool
         Run each layer in both directions: predictions then depend on later rows too.

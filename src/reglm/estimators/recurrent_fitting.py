@@ -11,7 +11,6 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from reglm import families
 from reglm.compiling import check_backend
 from reglm.estimators.design import Design
 from reglm.estimators.inputs import response_names
@@ -22,6 +21,7 @@ from reglm.estimators.recurrent_rows import (
     Observed,
     ResponseCoding,
     Shape,
+    family_of,
     observed,
     offsets,
     pack,
@@ -29,6 +29,7 @@ from reglm.estimators.recurrent_rows import (
     shape_of,
     shifted,
     task_of,
+    with_gaps,
 )
 from reglm.families import Family
 from reglm.fitting import Settings
@@ -60,7 +61,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, lengths: Any, groups: Any, sample_weight: Any, offset: Any) -> None:
         """Read, build, fit."""
         self._check_options()
-        family = families.get(self.family)
+        family, link = family_of(self.family, self.link)
         shape, target = self._first_read(X, y, lengths, groups)
         self._coding = ResponseCoding.fit(target, family)
         self.__dict__.pop("classes_", None)
@@ -68,12 +69,13 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             self.classes_ = self._coding.classes
         m = len(shape.sequences) if self.task_ == "sequence" else shape.sequences.n
         coded = self._coding.code(target, m)
+        family, link = with_gaps(family, link, coded)
         response = observed(coded, row_weights(sample_weight, shape, m), family)
         self._start = np.nanmean(coded, axis=0)
         sizes = np.unique(np.asarray(family.size(response.y)))
         self._size = float(sizes[0]) if len(sizes) == 1 else None
         inputs = self._inputs(X, coded, shape)
-        self.family_, self.link_ = family, family.resolve_link(self.link)
+        self.family_, self.link_ = family, family.resolve_link(link)
         K = family.outputs(response.y)
         self.uses_offset_ = offset is not None
         self.network_ = self._network(
@@ -106,7 +108,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
 
     def _density_rows(self, X: Any, *, reset: bool) -> Array:
         """Rows that are responses: numbers or NaN, or labels of a family of classes."""
-        name = families.get(self.family).name
+        name = family_of(self.family, self.link)[0].name
         kind: Any = None if name in OF_CLASSES and name != "bernoulli" else np.float64
         return np.asarray(validate_data(self, X, reset=reset, dtype=kind, ensure_all_finite="allow-nan"))
 

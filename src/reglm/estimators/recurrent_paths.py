@@ -209,6 +209,7 @@ class Paths(BaseRecurrentGLM):
         for _ in range(steps):
             eta, state = self._go_on(rows[None], state)
             rows = self.family_.simulate(rng, response.location(eta, shape), self.dispersion_, self._size, **shape)
+            rows = rows[:, : self.network_.inputs]  # without indicators of what is observed
             drawn.append(rows)
         return np.stack(drawn)
 

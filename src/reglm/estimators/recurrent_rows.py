@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from reglm.estimators.inputs import check_weights, total_offset
-from reglm.families import Family
+from reglm.families import Columns, Family, get
 from reglm.likelihood import Data
 from reglm.links import Link
 from reglm.parameters import Array
@@ -158,11 +159,17 @@ class Observed(NamedTuple):
 def observed(y: Array, weights: Array, family: Family) -> Observed:
     """Give rows with unobserved entries a weight of zero and the values of an observed row.
 
+    Columns with gaps get their indicators, and lose only what is not observed.
+
     Raises
     ------
     ValueError
         If no row is observed, or one does not suit the family.
     """
+    if isinstance(family, Columns) and family.gaps:
+        seen = ~np.isnan(y)
+        y = np.where(seen, y, y[seen.argmax(axis=0), np.arange(y.shape[1])])
+        y = np.hstack([y, np.where(seen.any(axis=1, keepdims=True), seen, np.nan)])
     missing = np.isnan(y).any(axis=1)
     if missing.all():
         raise ValueError("no row of the response is observed: every row of it holds NaN.")
@@ -172,6 +179,45 @@ def observed(y: Array, weights: Array, family: Family) -> Observed:
     if not weights.any():
         raise ValueError("sample_weight is zero in every observed row; at least one needs a positive weight.")
     return Observed(y, weights)
+
+
+def family_of(family: Any, link: Any) -> tuple[Family, Any]:
+    """Family and link: a list of families, with a list of links or None, makes independent columns.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or the lists differ in length.
+    """
+    if isinstance(family, str) or not isinstance(family, Sequence):
+        return get(family), link
+    links = [None] * len(family) if link is None else link
+    if isinstance(links, str) or len(links) != len(family):
+        raise ValueError(f"link={link!r} must be a list of {len(family)} links, one a family, or None.")
+    runs = [(key, len(list(run))) for key, run in groupby(zip(map(get, family), links, strict=True))]
+    parts, part_links = zip(*(key for key, _ in runs), strict=True)
+    return Columns(parts, tuple(width for _, width in runs), part_links), None
+
+
+def with_gaps(family: Family, link: Any, y: Array) -> tuple[Family, Any]:
+    """Let a family of independent columns have gaps where rows of y (n, Ky) are observed in part.
+
+    Raises
+    ------
+    ValueError
+        If a column is not observed at all.
+    """
+    missing = np.isnan(y)
+    partly = missing.any(axis=1) & ~missing.all(axis=1)
+    if not partly.any():
+        return family, link
+    if missing.all(axis=0).any():
+        raise ValueError(f"column {int(missing.all(axis=0).argmax())} of the response is NaN in every row.")
+    if isinstance(family, Columns):
+        return replace(family, gaps=True), link
+    if family.name in ("multinomial", "ordinal", "binomial", "quasibinomial"):
+        return family, link
+    return Columns((family,), (y.shape[1],), (link,), gaps=True), None
 
 
 def row_weights(sample_weight: Any, shape: Shape, m: int) -> Array:

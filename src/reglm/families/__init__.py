@@ -8,6 +8,7 @@ from typing import Any
 
 from reglm.families.base import Family
 from reglm.families.categorical import Multinomial, Ordinal
+from reglm.families.columns import Columns
 from reglm.families.continuous import Beta, StudentT, Tobit
 from reglm.families.exponential import (
     Bernoulli,
@@ -24,7 +25,7 @@ from reglm.families.overdispersed import NegativeBinomial, Tweedie
 
 _CLASSES: tuple[type[Family], ...] = (
     Gaussian, Bernoulli, Binomial, Poisson, Gamma, InverseGaussian, QuasiBinomial, QuasiPoisson,
-    NegativeBinomial, Tweedie, Multinomial, Ordinal, Beta, StudentT, Tobit,
+    NegativeBinomial, Tweedie, Multinomial, Ordinal, Beta, StudentT, Tobit, Columns,
 )  # fmt: skip
 
 __all__ = ["ALIASES", "REGISTRY", "Family", "Mean", "from_dict", "get", *(c.__name__ for c in _CLASSES)]

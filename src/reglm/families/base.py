@@ -173,7 +173,8 @@ class Family(ABC):
             Trials, for counts out of a total: `size` of the observed y.
         **shape : arrays
         """
-        return np.asarray(self.distribution(mu, phi, size, **shape).rvs(random_state=rng), dtype=float)
+        drawn = np.asarray(self.distribution(mu, phi, size, **shape).rvs(random_state=rng), dtype=float)
+        return drawn if drawn.ndim == np.ndim(mu) else drawn.reshape(np.shape(mu))  # SciPy squeezes a single row
 
     # -- facts about data ----------------------------------------------------------------------------
 
