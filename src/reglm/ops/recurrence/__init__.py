@@ -30,12 +30,14 @@ columns in `a`, `W` and no row in `peepholes`); CIFG has ``f = 1 - i``; NIAF and
 has no peepholes; FGR adds ``(i, f, o) R``, the previous gates, to the gates.
 
 `run` returns h (n, H). `run_all` returns everything the Op has: h, then for all but elman the gates, then for lstm c
-(n, H), whose last rows are what a stream goes on from; gradients come through h alone. `flow` gives the norms by lag:
-dL/dh_t (n, H) through all later steps, and is differentiable too. `tangent` is the directional derivative of h, for
-Gauss-Newton products. Second derivatives are exact; third ones are not defined.
+(n, H), whose last rows are what a stream goes on from; gradients come through h alone. `flow` gives dL/dh_t (n, H)
+through all later steps, whose norms by lag show gradients vanish or explode, and `omega` the regulariser made of it;
+both are differentiable. `tangent` is the directional derivative of h, for Gauss-Newton products. Second derivatives
+are exact; third ones are not defined.
 """
 
 from reglm.ops.recurrence.cells import ACTIVATIONS, VARIANTS, Cell, elman, gru, leaky, lstm
+from reglm.ops.recurrence.omega import omega
 from reglm.ops.recurrence.symbolic import (
     Recurrence,
     RecurrenceCurvature,
@@ -58,6 +60,7 @@ __all__ = [
     "gru",
     "leaky",
     "lstm",
+    "omega",
     "run",
     "run_all",
     "tangent",

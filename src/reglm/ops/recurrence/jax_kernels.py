@@ -14,6 +14,7 @@ from pytensor.link.jax.dispatch.basic import jax_funcify
 from reglm.ops.recurrence import formulas
 from reglm.ops.recurrence.arrays import named, peepholes
 from reglm.ops.recurrence.cells import Cell
+from reglm.ops.recurrence.omega import Predecessors
 from reglm.ops.recurrence.passes import Arguments
 from reglm.ops.recurrence.symbolic import Recurrence, RecurrenceCurvature, RecurrenceGradient
 
@@ -89,9 +90,17 @@ def _scan(cell: Cell, reverse: bool, sizes: Any, given: Arguments, nudge: Any) -
         return tuple(jnp.where(active, x, old) for x, old in zip(new, state, strict=True)), (new[0], *saved)
 
     _, out = lax.scan(step, state, (starts, sizes), reverse=reverse)
+    t, s = _coordinates(sizes, n)
+    return tuple(o.reshape(T * S, -1)[t * S + s] for o in out)
+
+
+def _coordinates(sizes: Any, n: int) -> tuple:
+    """Step and sequence of each row."""
+    from jax import numpy as jnp
+
+    starts = jnp.cumsum(sizes) - sizes
     t = jnp.searchsorted(starts, jnp.arange(n), side="right") - 1
-    place = t * S + jnp.arange(n) - starts[t]
-    return tuple(o.reshape(T * S, -1)[place] for o in out)
+    return t, jnp.arange(n) - starts[t]
 
 
 def _function(op: Any, sizes: Any) -> Callable:
@@ -143,3 +152,18 @@ def _curvature(op: RecurrenceCurvature, node: Any = None, **kwargs: Any) -> Call
         return *second[:-1], jax.jvp(function, point, direction)[1]
 
     return curvature
+
+
+@jax_funcify.register(Predecessors)
+def _predecessors(op: Predecessors, node: Any = None, **kwargs: Any) -> Callable:
+    from jax import numpy as jnp
+
+    def predecessors(sizes: Any, h: Any) -> Any:
+        t, s = _coordinates(sizes, len(h))
+        shift = 1 if op.reverse else -1
+        inside = (t + shift >= 0) & (t + shift < len(sizes))
+        other = jnp.clip(t + shift, 0, len(sizes) - 1)
+        rows = (jnp.cumsum(sizes) - sizes)[other] + s
+        return jnp.where(inside & (s < sizes[other]), rows, -1)[:, None]
+
+    return predecessors

@@ -10,7 +10,8 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_
 
 from reglm.ops.recurrence import numba_gru, numba_lstm, numba_simple
 from reglm.ops.recurrence.arrays import TINY
-from reglm.ops.recurrence.numba_tools import helper
+from reglm.ops.recurrence.numba_tools import first_start, helper, step_rows
+from reglm.ops.recurrence.omega import Predecessors
 from reglm.ops.recurrence.symbolic import Recurrence, RecurrenceCurvature, RecurrenceGradient
 
 Form = tuple[Callable, str]  # a compiled function and the key it is kept under on disk
@@ -126,3 +127,21 @@ def _curvature(op: RecurrenceCurvature, node: Any = None, **kwargs: Any) -> Form
         return parts(found, kept[0] + nudge if with_flow else kept[0])
 
     return recurrence_curvature, _key(op, dtype)
+
+
+@register_funcify_and_cache_key(Predecessors)
+def _predecessors(op: Predecessors, node: Any = None, **kwargs: Any) -> Form:
+    reverse = op.reverse
+
+    @numba_njit
+    def predecessors(sizes, h):
+        rows = np.empty((h.shape[0], 1), np.int64)
+        start, before, first = first_start(sizes, reverse), 0, 0
+        for k in range(sizes.size):
+            low, m, start = step_rows(sizes, start, k, reverse)
+            for s in range(m):
+                rows[low + s, 0] = first + s if s < before else -1
+            before, first = m, low
+        return rows
+
+    return predecessors, f"reglm-Predecessors-{reverse}-{VERSION}"

@@ -36,7 +36,8 @@ class _Pass(Op):
         return 2 + len(self.cell.extras) + len(self.cell.states)
 
 
-def _as_sizes(sizes: Variable) -> Variable:
+def as_sizes(sizes: Variable) -> Variable:
+    """Convert to a vector of int64."""
     sizes = pt.as_tensor(sizes)
     if sizes.type.dtype not in ("int64", "int32") or sizes.type.ndim != 1:
         raise TypeError(f"sizes must be a vector of int64, got {sizes.type}.")
@@ -59,7 +60,7 @@ class Recurrence(_Pass):
         (n, _), (H, _) = given[0].type.shape, given[1].type.shape
         widths = [None if H is None else k * H for k in (1, *self.cell.saved)]
         outputs = [pt.tensor(dtype=given[0].dtype, shape=(n, w)) for w in widths]
-        return Apply(self, [_as_sizes(sizes), *given], outputs)
+        return Apply(self, [as_sizes(sizes), *given], outputs)
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
@@ -104,7 +105,7 @@ class RecurrenceGradient(_Pass):
         known = same_dtype("recurrence_gradient", *given)
         arguments = known[: self.n_arguments]
         wanted = [*arguments, known[-1]] if self.flow else arguments
-        return Apply(self, [_as_sizes(sizes), *known], [pt.tensor(dtype=x.dtype, shape=x.type.shape) for x in wanted])
+        return Apply(self, [as_sizes(sizes), *known], [pt.tensor(dtype=x.dtype, shape=x.type.shape) for x in wanted])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy."""
@@ -153,7 +154,7 @@ class RecurrenceCurvature(_Pass):
         """Accept the arguments, g (n, H), and a direction of the shapes of the arguments (and of h)."""
         known = same_dtype("recurrence_curvature", *given)
         wanted = known[: self.n_arguments + 1]
-        return Apply(self, [_as_sizes(sizes), *known], [pt.tensor(dtype=x.dtype, shape=x.type.shape) for x in wanted])
+        return Apply(self, [as_sizes(sizes), *known], [pt.tensor(dtype=x.dtype, shape=x.type.shape) for x in wanted])
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Evaluate with NumPy, on dual numbers in double precision."""
@@ -210,7 +211,8 @@ def run(cell: Cell, a: Variable, sizes: Variable, *arguments: Variable, reverse:
     return run_all(cell, a, sizes, *arguments, reverse=reverse)[0]
 
 
-def _node(h: Variable) -> Apply:
+def node_of(h: Variable) -> Apply:
+    """Return the node that ran the cell."""
     if h.owner is None or not isinstance(h.owner.op, Recurrence) or h is not h.owner.outputs[0]:
         raise TypeError(f"{h} is not the output of a recurrence; pass what ops.recurrence.run returned.")
     return h.owner
@@ -237,7 +239,7 @@ def flow(h: Variable, g: Variable) -> Variable:
     TypeError
         If h is not what `run` returned.
     """
-    node = _node(h)
+    node = node_of(h)
     gradient = RecurrenceGradient(node.op.cell, node.op.reverse, flow=True)
     return gradient(*node.inputs, *node.outputs, g, return_list=True)[-1]
 
@@ -250,6 +252,6 @@ def tangent(h: Variable, direction: list[Variable]) -> Variable:
     TypeError
         If h is not what `run` returned.
     """
-    node = _node(h)
+    node = node_of(h)
     curvature = RecurrenceCurvature(node.op.cell, node.op.reverse)
     return curvature(*node.inputs, h.zeros_like(), *direction, return_list=True)[-1]
