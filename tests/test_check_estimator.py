@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from reglm import ArchitectureSearch, EchoStateNetwork, RecursiveGLMClassifier, RecursiveGLMRegressor
+from reglm import (
+    ArchitectureSearch,
+    EchoStateNetwork,
+    RecursiveGLMClassifier,
+    RecursiveGLMRegressor,
+    RestrictedBoltzmannMachine,
+)
 
 # Several checks fit unpenalised models to fewer rows than columns, or to classes that a column tells apart: warnings
 # that say so are right there, and so is the one about a column vector, which a check asks for.
@@ -17,6 +23,7 @@ pytestmark = [
 
 ESTIMATORS = [RecursiveGLMRegressor(), RecursiveGLMClassifier()]
 SEARCHES = [ArchitectureSearch(estimator, [()]) for estimator in ESTIMATORS]
+ENERGIES = [RestrictedBoltzmannMachine(5)]
 SEQUENCES = [EchoStateNetwork(n_units=10, alphas=5, random_state=0)]
 
 ORDER = "what a row says depends on the rows before it"
@@ -33,6 +40,6 @@ def excused(estimator):
     return FAILS if type(estimator) in map(type, SEQUENCES) else {}
 
 
-@parametrize_with_checks([*ESTIMATORS, *SEARCHES, *SEQUENCES], expected_failed_checks=excused)
+@parametrize_with_checks([*ESTIMATORS, *SEARCHES, *ENERGIES, *SEQUENCES], expected_failed_checks=excused)
 def test_estimator_keeps_the_contract(estimator, check):
     check(estimator)

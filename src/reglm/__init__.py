@@ -20,6 +20,7 @@ _EXPORTS = {
     "RandomFeatures": "reglm.estimators.random_features",
     "RecursiveGLMClassifier": "reglm.estimators",
     "RecursiveGLMRegressor": "reglm.estimators",
+    "RestrictedBoltzmannMachine": "reglm.estimators.boltzmann",
     "anova": "reglm.inference.deviances",
     "compare": "reglm.comparison",
     "datasets": "reglm.datasets",

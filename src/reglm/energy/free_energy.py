@@ -59,6 +59,11 @@ class Theta(NamedTuple):
         """Linear predictors of the visible units (..., D), ``b + W h``, given h (..., H)."""
         return self.b + h @ self.W.T
 
+    def rescaled(self, center: Array, scale: Array) -> Theta:
+        """Return the same machine for columns ``center + scale v``, both (D,), 0 and 1 on all but Gaussian columns."""
+        W, log_var = self.W * scale[:, None], self.log_var + 2 * np.log(scale)
+        return Theta(W, center + scale * self.b, self.c - (center * np.exp(-log_var)) @ W, log_var)
+
 
 def _graph() -> Graph:
     """Free energies (n,), and the gradient of their sum by the parameters."""

@@ -121,7 +121,7 @@ class Trainer:
         factor = float(schedules.get(settings.schedule)(self.epochs, settings.max_iter, history))
         k, order = settings.steps(self.epochs), self.rng.permutation(len(V))
         averages = self.epochs >= round((1 - settings.averaging) * settings.max_iter)
-        with single_threaded():
+        with single_threaded(), np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
             for start in range(0, len(V), settings.batch_size):
                 rows = order[start : start + settings.batch_size]
                 self.update(V, rows, settings.learning_rate * factor, k, free)

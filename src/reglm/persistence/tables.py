@@ -19,7 +19,7 @@ from typing import Any
 
 ESTIMATORS = (
     "RecursiveGLMRegressor", "RecursiveGLMClassifier", "KernelDualRegressor", "KernelDualClassifier", "NetworkKernel",
-    "RandomFeatures",
+    "RandomFeatures", "RestrictedBoltzmannMachine",
 )  # fmt: skip
 """Public names of classes that files may hold."""
 
@@ -46,6 +46,10 @@ RECORDS = {
     "Problem": "reglm.kernels.irls_problem",
     "Path": "reglm.kernels.irls_criteria",
     "Smoother": "reglm.kernels.irls_criteria",
+    "Theta": "reglm.energy.free_energy",
+    "Visible": "reglm.energy.visible",
+    "Block": "reglm.energy.visible",
+    "Columns": "reglm.estimators.visible_columns",
 }
 """Name in files -> module; what precedes a dot tells classes of one name apart."""
 
