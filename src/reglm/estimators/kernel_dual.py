@@ -117,7 +117,8 @@ class KernelDualRegressor(KernelPredictions, Saving, RegressorMixin, KernelOptio
         At these estimates; b is integrated out under a flat prior, as in REML. Laplace's approximation for other
         families than the gaussian.
     loo_residuals_, leverage_ : ndarray (n,) or (n, targets)
-        Not with landmarks, unless the family is another: leave-one-out then is one Newton step from the fit to all rows.
+        Not with landmarks, unless the family is another than the gaussian; leave-one-out then is one Newton step from
+        the fit to all rows.
     landmarks_ : ndarray (m, p)
         With landmarks, to which `dual_coef_` then belongs: those that do not depend on the others.
     n_iter_ : int

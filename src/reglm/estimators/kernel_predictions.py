@@ -51,7 +51,8 @@ class KernelPredictions:
         offset, exposure : array-like (n0,), optional
             Needed if `fit` was given them.
         return_std : bool
-            Also return the standard deviation of the error of the mean, without the response's own.
+            Also return the standard deviation of the error of the mean, without the response's own. It needs the kernel
+            of each new row with itself, which "precomputed" does not say: ValueError, as for intervals and densities.
         kind : {"mean", "link", "quantile", "linear", "kernel"}
             "link" is the linear predictor; "quantile" that of the predictive distribution of a response, at `level`
             (for other families than the gaussian, of the distribution at the estimated mean); "linear" and "kernel" are

@@ -215,11 +215,14 @@ def decompose(K: Array, y: Array, X: Array | None = None, weights: Array | None 
     if copies and weights.sum() <= q:
         raise ValueError(FEW.format(weights.sum(), f"the {q} coefficients of the unpenalised part need"))
     qr, tau = _householder(X[:, kept])
-    M = _times(qr, tau, np.asfortranarray(K * root * root.T), "L", "T")
+    M = np.array(K, order="F") if np.all(weights == 1.0) else np.asfortranarray(K * root * root.T)
+    M = _times(qr, tau, M, "L", "T")
     M = _times(qr, tau, M, "R", "N")
     rounding = n * np.finfo(float).eps * float(np.abs(np.diag(M)).max())
     d, U = _eigen(np.asfortranarray(M[q:, q:]), rounding)
-    G = _times(qr, tau, np.asfortranarray(np.vstack([np.zeros((q, n - q)), U])), "L", "N")
+    G = np.zeros((n, n - q), order="F")
+    G[q:] = U
+    G = _times(qr, tau, G, "L", "N")
     Q = _times(qr, tau, np.eye(n, q, order="F"), "L", "N")
     A, C, scaled = (M[:q, :q] + M[:q, :q].T) / 2, M[:q, q:] @ U, root * y
     return Dual(d, G, G.T @ scaled, Q, np.triu(qr[:q]), Q.T @ scaled, A, C, weights, kept, copies, rounding)
