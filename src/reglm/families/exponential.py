@@ -119,7 +119,7 @@ class Binomial(Bernoulli):
 
     def simulate(self, rng: np.random.Generator, mu: Array, phi: Number = 1.0, size: Number = 1) -> Array:
         """Successes and failures, (n, 2)."""
-        successes = self.distribution(mu, phi, size).rvs(random_state=rng)
+        successes = np.reshape(self.distribution(mu, phi, size).rvs(random_state=rng), np.shape(mu))
         return np.hstack([successes, size - successes]).astype(float)
 
     def outputs(self, y: Array) -> int:

@@ -153,18 +153,20 @@ def _exponentials(x):
 
 
 @kernel
-def _expect(transition, moves, emission, start, stop, logs, loglik, weight, counts, gamma):
-    """Fill rows start:stop of gamma, and add the moves of a sequence to counts; `logs` are log_alpha and log_beta."""
-    log_alpha, log_beta = logs
+def expect_rows(transition, moves, emission, log_alpha, log_beta, loglik, weight, first, start, stop, counts, gamma):
+    """Fill rows start:stop of gamma, and add the moves into them to counts.
+
+    `loglik` (n,) is that of the row's sequence, inf where it is impossible; `weight` (n,); `first` (n,) marks first rows.
+    """
     work = np.empty((3, emission.shape[1]), emission.dtype)
     ahead = work[2]
     for t in range(start, stop):
         for j in range(emission.shape[1]):
-            gamma[t, j] = weight * np.exp(log_alpha[t, j] + log_beta[t, j] - loglik)
+            gamma[t, j] = weight[t] * np.exp(log_alpha[t, j] + log_beta[t, j] - loglik[t])
             ahead[j] = emission[t, j] + log_beta[t, j]
-        if t > start:
+        if not first[t] and loglik[t] < np.inf:
             m = t if moves.shape[0] > 1 else 0
-            _add_pairs(log_alpha[t - 1], transition[m], moves[m], ahead, loglik, weight, counts[m], work)
+            _add_pairs(log_alpha[t - 1], transition[m], moves[m], ahead, loglik[t], weight[t], counts[m], work)
 
 
 @kernel
@@ -180,21 +182,25 @@ def _edges(lengths):
 def _posterior(initial, transition, emission, lengths, weights):
     """Return what `chains.posterior` does; transition is (1 or n, K, K)."""
     n, K = emission.shape
-    moves = _exponentials(transition)
-    log_alpha, log_beta = np.empty((n, K), emission.dtype), np.empty((n, K), emission.dtype)
-    first, counts = np.zeros(K, emission.dtype), np.zeros(transition.shape, emission.dtype)
-    gamma, loglik = np.zeros((n, K), emission.dtype), np.empty(lengths.shape[0], emission.dtype)
-    edges = _edges(lengths)
+    moves, edges = _exponentials(transition), _edges(lengths)
+    log_alpha, log_beta = np.empty((n, K)), np.empty((n, K))
+    loglik, by_row, weight, is_first = np.empty(lengths.shape[0]), np.empty(n), np.empty(n), np.zeros(n, np.bool_)
     for s in range(lengths.shape[0]):
         start, stop = edges[s], edges[s + 1]
         forward_sequence(initial, transition, moves, emission, start, stop, log_alpha)
         backward_sequence(transition, moves, emission, start, stop, log_beta)
         loglik[s] = log_total(log_alpha[stop - 1])
-        if loglik[s] > -np.inf:
-            logs = (log_alpha, log_beta)
-            _expect(transition, moves, emission, start, stop, logs, loglik[s], weights[s], counts, gamma)
-            for j in range(K):
-                first[j] += gamma[start, j]
+        is_first[start] = True
+        for t in range(start, stop):
+            by_row[t] = loglik[s] if loglik[s] > -np.inf else np.inf
+            weight[t] = weights[s]
+    counts, gamma, first = np.zeros(transition.shape), np.empty((n, K)), np.zeros(K)
+    expect_rows(
+        transition, moves, emission, log_alpha, log_beta, by_row, weight, is_first, edges[0], edges[-1], counts, gamma
+    )
+    for s in range(lengths.shape[0]):
+        for j in range(K):
+            first[j] += gamma[edges[s], j]
     return first, counts, gamma, loglik
 
 
