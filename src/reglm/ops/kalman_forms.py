@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
+from reglm.ops import kalman_numpy
 from reglm.ops.kalman import KalmanGradient, KalmanLogLikelihood, KalmanTangent
 from reglm.ops.kalman_numba import value_and_gradient
-from reglm.ops.kalman_numpy import STEP
+from reglm.ops.kalman_numpy import System
 
 Form = tuple[Callable, int]
 
@@ -30,23 +32,6 @@ def _half(M):
 @numba_njit
 def _dense(M):
     return np.ascontiguousarray(M)
-
-
-@numba_njit
-def _moved(x, v):
-    """Complex step of x along v."""
-    out = np.empty(x.shape, np.complex128)
-    for i, (value, along) in enumerate(zip(x.flat, v.flat)):  # noqa: B905  (Numba's zip has no strict)
-        out.flat[i] = complex(value, STEP * along)
-    return out
-
-
-@numba_njit
-def _slope(x):
-    out = np.empty(x.shape)
-    for i, value in enumerate(x.flat):
-        out.flat[i] = value.imag / STEP
-    return out
 
 
 @register_funcify_default_op_cache_key(KalmanLogLikelihood)
@@ -78,13 +63,20 @@ def _gradient(op: KalmanGradient, node: Any = None, **kwargs: Any) -> Form:
 def _tangent(op: KalmanTangent, node: Any = None, **kwargs: Any) -> Form:
     @numba_njit
     def tangent(y, edges, P1_inf, d, c, Z, H, T, V, a1, P1, g, vd, vc, vZ, vH, vT, vV, va1, vP1):
-        y, edges, P1_inf = _dense(y), _dense(edges), _dense(P1_inf)
-        d, c, Z, H = _moved(d, vd), _moved(c, vc), _moved(Z, vZ), _half(_moved(H, vH))
-        T, V, a1, P1 = _moved(T, vT), _half(_moved(V, vV)), _moved(a1, va1), _half(_moved(P1, vP1))
-        values, dd, dc, dZ, dH, dT, dV, da1, dP1 = value_and_gradient(
-            y, edges, P1_inf, d, c, Z, H, T, V, a1, P1, _dense(g), True
-        )
-        gradients = _slope(dd), _slope(dc), _slope(dZ), _slope(dH), _slope(dT), _slope(dV), _slope(da1), _slope(dP1)
-        return (*gradients, _slope(values))
+        with numba.objmode(
+            dd="float64[:, ::1]", dc="float64[:, ::1]", dZ="float64[:, ::1]", dH="float64[:, ::1]",
+            dT="float64[:, ::1]", dV="float64[:, ::1]", da1="float64[::1]", dP1="float64[:, ::1]",
+            values="float64[::1]",
+        ):  # fmt: skip
+            dd, dc, dZ, dH, dT, dV, da1, dP1, values = _by_numpy(
+                y, edges, P1_inf, System(d, c, Z, H, T, V, a1, P1), g, System(vd, vc, vZ, vH, vT, vV, va1, vP1)
+            )
+        return dd, dc, dZ, dH, dT, dV, da1, dP1, values
 
     return tangent, VERSION
+
+
+def _by_numpy(y: Any, edges: Any, P1_inf: Any, system: System, g: Any, along: System) -> list[Any]:
+    """Second derivatives as NumPy computes them: complex kernels would double the time that compiling takes."""
+    gradient, values = kalman_numpy.tangent(y, edges, P1_inf, system, g, along)
+    return [np.ascontiguousarray(x) for x in (*gradient, values)]

@@ -1,4 +1,4 @@
-"""Likelihood of linear state-space models and its gradient as loops for Numba, real or complex.
+"""Likelihood of linear state-space models and its gradient as loops for Numba.
 
 The formulas are those of `reglm.ops.kalman_numpy`, one number at a time; here what the smoother needs lies in arrays of
 all rows, so that nothing is allocated on the way.

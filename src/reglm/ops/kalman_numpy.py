@@ -6,7 +6,7 @@ correlated is first multiplied by the inverse of the unit triangular factor of H
 
 In a diffuse phase every quantity is a series in the variance kappa of the start, of which the terms that survive in the
 limit are kept: ``P = P* + kappa P_inf`` forwards, ``r0 + r1 / kappa`` and ``N0 + N1 / kappa`` backwards, each pair
-stacked along a first axis of length 2.
+stacked along a first axis of length 2. That axis has length 1 once nothing is diffuse any more.
 
 All functions are analytic in the system, which may be complex: a complex step gives exact directional derivatives.
 """
@@ -65,7 +65,7 @@ class Step(NamedTuple):
     ----------
     z : ndarray (m,)
     v : scalar
-    k : ndarray (2, m)
+    k : ndarray (1, m) or (2, m)
         ``k[0] + k[1] / kappa``.
     inverse : (2,)
         ``inverse[0] + inverse[1] / kappa``.
@@ -83,11 +83,11 @@ class Row(NamedTuple):
     Parameters
     ----------
     a, filtered_a : ndarray (m,)
-    P, filtered_P : ndarray (2, m, m)
+    P, filtered_P : ndarray (1, m, m) or (2, m, m)
     observed : ndarray of int (q,)
         Numbers of the row that are there.
-    L : ndarray (q, q)
-        Unit triangular factor of their errors' covariance.
+    L : ndarray (q, q) or None
+        Unit triangular factor of their errors' covariance; None if they are independent.
     steps : list of Step (q,)
     """
 
@@ -96,7 +96,7 @@ class Row(NamedTuple):
     filtered_a: Array
     filtered_P: Array
     observed: Array
-    L: Array
+    L: Array | None
     steps: list[Step]
 
 
@@ -127,11 +127,12 @@ def _filter(y: Array, start: int, stop: int, P1_inf: Array, s: System) -> tuple[
     """Log-likelihood of the rows start:stop, and what the smoother needs of each."""
     value: complex = 0.0
     rows: list[Row] = []
-    a, P = s.a1, np.stack([s.P1, P1_inf.astype(s.P1.dtype)])
     limit = DIFFUSE * np.abs(P1_inf).max(initial=0.0)
+    a, P = s.a1, np.stack([s.P1, P1_inf.astype(s.P1.dtype)]) if limit else s.P1[None]
+    independent = not (s.H - np.diag(np.diag(s.H))).any()
     for t in range(start, stop):
         before, steps = (a, P), []
-        observed, e, Z, h, L = decorrelate(y[t] - s.d[t], s.Z, s.H)
+        observed, e, Z, h, L = decorrelate(y[t] - s.d[t], s.Z, s.H, independent)
         for i in range(len(observed)):
             step, P, density = _read(e[i] - Z[i] @ a, Z[i], h[i], P, limit)
             a = a + step.k[0] * step.v
@@ -143,7 +144,7 @@ def _filter(y: Array, start: int, stop: int, P1_inf: Array, s: System) -> tuple[
     return value, rows
 
 
-def decorrelate(e: Array, Z: Array, H: Array) -> tuple[Array, Array, Array, Array, Array]:
+def decorrelate(e: Array, Z: Array, H: Array, independent: bool) -> tuple[Array, Array, Array, Array, Array | None]:
     """Observed numbers of a row and their loadings with errors made independent.
 
     Returns
@@ -153,10 +154,12 @@ def decorrelate(e: Array, Z: Array, H: Array) -> tuple[Array, Array, Array, Arra
     Z : ndarray (q, m)
     h : ndarray (q,)
         Variances of the errors.
-    L : ndarray (q, q)
+    L : ndarray (q, q) or None
         Unit lower triangular: ``L @ e`` and ``L @ Z`` are those that were given.
     """
     observed = np.flatnonzero(~np.isnan(e.real))
+    if independent:
+        return observed, e[observed], Z[observed], np.diag(H)[observed], None
     L, h = factor(H[np.ix_(observed, observed)])
     inverse = np.linalg.inv(L)
     return observed, inverse @ e[observed], inverse @ Z[observed], h, L
@@ -174,19 +177,21 @@ def factor(H: Array) -> tuple[Array, Array]:
 
 def _read(v: complex, z: Array, h: complex, P: Array, limit: float) -> tuple[Step, Array, complex]:
     """Read one number: its step, the covariances after it, its log-density."""
-    M, M_inf = P @ z
-    F, F_inf = z @ M + h, z @ M_inf
+    M = P @ z
+    F, F_inf = z @ M[0] + h, z @ M[1] if len(P) == 2 else 0.0
     if F_inf.real > limit * (z.real @ z.real):
-        k0 = M_inf / F_inf
-        k1 = (M - k0 * F) / F_inf
-        after = P - np.stack([np.outer(k0, M) + np.outer(k1, M_inf), np.outer(k0, M_inf)])
+        k0 = M[1] / F_inf
+        k1 = (M[0] - k0 * F) / F_inf
+        after = P - np.stack([np.outer(k0, M[0]) + np.outer(k1, M[1]), np.outer(k0, M[1])])
         if np.abs(after[1].real).max() <= limit:
-            after[1] = 0.0
+            after = after[:1]
         return Step(z, v, np.stack([k0, k1]), (0.0, 1 / F_inf)), after, -0.5 * (LOG_TWO_PI + np.log(F_inf))
     if not F.real > 0:
-        return Step(z, v, np.zeros_like(P[0][:2]), (0.0, 0.0)), P, -np.inf
-    k = np.stack([M / F, np.zeros_like(M)])
-    after = P - np.stack([np.outer(k[0], M), np.zeros_like(P[1])])
+        return Step(z, v, 0 * M[:1], (0.0, 0.0)), P, -np.inf
+    k = M[:1] / F
+    after = (P[0] - k.T * M[0])[None]
+    if len(P) == 2:
+        after = np.concatenate([after, P[1:]])
     return Step(z, v, k, (1 / F, 0.0)), after, -0.5 * (LOG_TWO_PI + np.log(F) + v * v / F)
 
 
@@ -204,18 +209,24 @@ def pullback(y: Array, edges: Array, P1_inf: Array, system: System, g: Array) ->
     System
         Gradients; those of covariances are symmetric, zero where y is unobserved.
     """
+    return value_and_gradient(y, edges, P1_inf, system, g)[1]
+
+
+def value_and_gradient(y: Array, edges: Array, P1_inf: Array, system: System, g: Array) -> tuple[Array, System]:
+    """Return `log_likelihood` and `pullback` of one pass over the rows."""
     system = system.symmetric()
     total = System(*(np.zeros(x.shape, np.result_type(x, g)) for x in system))
-    for weight, (start, stop) in zip(g, itertools.pairwise(edges), strict=True):
+    values = [
         _smooth(y, start, stop, P1_inf, system, weight, total)
-    return total
+        for weight, (start, stop) in zip(g, itertools.pairwise(edges), strict=True)
+    ]
+    return np.array(values), total
 
 
-def _smooth(y: Array, start: int, stop: int, P1_inf: Array, s: System, g: complex, total: System) -> None:
-    """Add the gradient of one sequence: r (2, m) and N (2, m, m) go backwards."""
-    _, rows = _filter(y, start, stop, P1_inf, s)
-    m = len(s.a1)
-    r, N = np.zeros((2, m), s.Z.dtype), np.zeros((2, m, m), s.Z.dtype)
+def _smooth(y: Array, start: int, stop: int, P1_inf: Array, s: System, g: complex, total: System) -> complex:
+    """Add the gradient of one sequence and return its value: r (o, m) and N (o, m, m) go backwards."""
+    value, rows = _filter(y, start, stop, P1_inf, s)
+    r, N = np.zeros_like(rows[-1].filtered_P[:, 0]), np.zeros_like(rows[-1].filtered_P)
     for t in range(stop - 1, start - 1, -1):
         row = rows[t - start]
         if t < stop - 1:
@@ -224,53 +235,67 @@ def _smooth(y: Array, start: int, stop: int, P1_inf: Array, s: System, g: comple
             total.V[:] += g / 2 * S[0]
             total.T[:] += g * (np.outer(r[0], row.filtered_a) + (S @ s.T @ row.filtered_P).sum(axis=0))
             r, N = r @ s.T, s.T.T @ N @ s.T
-        u, D = np.zeros(len(row.steps), s.Z.dtype), np.zeros(row.L.shape, s.Z.dtype)
-        G: list[Array] = []
-        for i in range(len(row.steps) - 1, -1, -1):
-            r, N, u[i], G = _unread(row.steps[i], i, r, N, D, G)
-        back = np.linalg.inv(row.L).T
-        u, D = back @ u, back @ D @ back.T
-        o = row.observed
-        total.d[t, o] += g * u
-        total.H[np.ix_(o, o)] += g / 2 * (np.outer(u, u) - D)
-        if len(o):
-            smoothed = row.a + (row.P @ r[:, :, None]).sum(axis=0)[:, 0]
-            loadings = np.einsum("jsm,smk->jk", np.stack(G[::-1]), row.P)
-            total.Z[o] += g * (np.outer(u, smoothed) - back @ loadings)
+        r, N = _row_gradient(row, t, r, N, g, total)
     total.a1[:] += g * r[0]
     total.P1[:] += g / 2 * _curvature(r, N)[0]
+    return value
+
+
+def _row_gradient(row: Row, t: int, r: Array, N: Array, g: complex, total: System) -> tuple[Array, Array]:
+    """Add what one row says about d, Z and H, and return r and N before it."""
+    q, o = len(row.steps), row.observed
+    u, D, G = np.zeros(q, r.dtype), np.zeros((q, q), r.dtype), np.zeros((0, *r.shape), r.dtype)
+    for i in range(q - 1, -1, -1):
+        if len(row.steps[i].k) > len(r):
+            r, N, G = (np.concatenate([x, 0 * x], axis=x.ndim - y) for x, y in ((r, 2), (N, 3), (G, 2)))
+        r, N, u[i], G = _unread(row.steps[i], i, r, N, D, G)
+    if not q:
+        return r, N
+    loadings = sum(G[:, j] @ P for j, P in enumerate(row.P))
+    if row.L is not None:
+        back = np.linalg.inv(row.L).T
+        u, D, loadings = back @ u, back @ D @ back.T, back @ loadings
+    smoothed = row.a + (row.P @ r[:, :, None]).sum(axis=0)[:, 0]
+    total.d[t, o] += g * u
+    total.H[np.ix_(o, o)] += g / 2 * (np.outer(u, u) - D)
+    total.Z[o] += g * (np.outer(u, smoothed) - loadings)
+    return r, N
 
 
 def _curvature(r: Array, N: Array) -> Array:
-    """Terms of ``r r' - N``, (2, m, m)."""
+    """Terms of ``r r' - N``, (o, m, m)."""
+    first = np.outer(r[0], r[0])
+    if len(r) == 1:
+        return first - N
     cross = np.outer(r[0], r[1])
-    return np.stack([np.outer(r[0], r[0]), cross + cross.T]) - N
+    return np.stack([first, cross + cross.T]) - N
 
 
-def _unread(
-    step: Step, i: int, r: Array, N: Array, D: Array, G: list[Array]
-) -> tuple[Array, Array, complex, list[Array]]:
-    """Go back over one number: r, N and u before it; fill row and column i of D = -du/dd and extend G = -du/da."""
-    z, v, (k0, k1), (inverse, inverse1) = step
-    u = v * inverse - k0 @ r[0]
-    u1 = v * inverse1 - k0 @ r[1] - k1 @ r[0]
-    N0k0, N0k1, N1k0 = N[0] @ k0, N[0] @ k1, N[1] @ k0
-    D[i, i] = inverse + k0 @ N0k0
-    for below, other in zip(G, range(len(D) - 1, i, -1), strict=True):
-        D[i, other] = D[other, i] = -below[0] @ k0
-    G = [_before(below, z, k0, k1) for below in G]
-    own0 = z * inverse - (N0k0 - z * (k0 @ N0k0))
-    own1 = z * inverse1 - (N0k1 + N1k0) + z * (k0 @ (N0k1 + N1k0) + k1 @ N0k0)
-    before = [np.outer(z, z) * inverse, np.outer(z, z) * inverse1]
-    L0, L1 = np.eye(len(z)) - np.outer(k0, z), -np.outer(k1, z)
-    cross = L0.T @ N[0] @ L1
-    N = np.stack([before[0] + L0.T @ N[0] @ L0, before[1] + L0.T @ N[1] @ L0 + cross + cross.T])
-    return r + np.outer((u, u1), z), N, u, [*G, np.stack([own0, own1])]
+def _unread(step: Step, i: int, r: Array, N: Array, D: Array, G: Array) -> tuple[Array, Array, complex, Array]:
+    """Go back over one number: r, N and u before it, and G = -du/da (numbers, o, m) with that of u itself in front.
 
-
-def _before(g: Array, z: Array, k0: Array, k1: Array) -> Array:
-    """Take the derivatives g (2, m) with respect to the state back over one number."""
-    return np.stack([g[0] - z * (k0 @ g[0]), g[1] - z * (k0 @ g[1] + k1 @ g[0])])
+    Row and column i of D = -du/dd are filled in.
+    """
+    z, v, k, (inverse, inverse1) = step
+    k0 = k[0]
+    N0k0 = N[0] @ k0
+    u, D[i, i] = v * inverse - k0 @ r[0], inverse + k0 @ N0k0
+    below = G[:, 0] @ k0
+    D[i, i + 1 :] = D[i + 1 :, i] = -below
+    own = [z * D[i, i] - N0k0]
+    cross = np.outer(N0k0, z)
+    before, change, shift = [N[0] - cross - cross.T + D[i, i] * np.outer(z, z)], [u], [below]
+    if len(r) == 2:
+        k1 = k[1] if len(k) == 2 else 0 * k0
+        mixed = N[0] @ k1 + N[1] @ k0
+        size = inverse1 + k0 @ mixed + k1 @ N0k0
+        cross = np.outer(mixed, z)
+        own.append(z * size - mixed)
+        before.append(N[1] - cross - cross.T + size * np.outer(z, z))
+        change.append(v * inverse1 - k0 @ r[1] - k1 @ r[0])
+        shift.append(G[:, 1] @ k0 + G[:, 0] @ k1)
+    G = G - np.stack(shift, axis=1)[:, :, None] * z
+    return r + np.outer(change, z), np.stack(before), u, np.concatenate([np.stack(own)[None], G])
 
 
 def tangent(y: Array, edges: Array, P1_inf: Array, system: System, g: Array, along: System) -> tuple[System, Array]:
@@ -291,6 +316,5 @@ def tangent(y: Array, edges: Array, P1_inf: Array, system: System, g: Array, alo
     ndarray (S,)
     """
     moved = System(*(x + 1j * STEP * v for x, v in zip(system, along, strict=True)))
-    gradient = pullback(y, edges, P1_inf, moved, g)
-    values = log_likelihood(y, edges, P1_inf, moved)
+    values, gradient = value_and_gradient(y, edges, P1_inf, moved, g)
     return System(*(x.imag / STEP for x in gradient)), values.imag / STEP
