@@ -4,9 +4,9 @@
     python benchmarks/echo_state.py --seeds 10
 
 The series (tau 17) is scaled to [-1, 1]; 2,000 rows are fitted after a washout of 100, the next 500 predicted.
-reservoirpy has the settings of its tutorial, leak 0.5, spectral radius 0.9 and ridge 1e-7, and the ridges 1e-9 and 1e-11
-besides, as its penalty is the user's to choose; ours is chosen by leave-one-out on the fitted rows. Seconds are those of
-one fit and one prediction; errors are root mean squares over the seeds' reservoirs.
+reservoirpy has the settings of its tutorial, leak 0.5, spectral radius 0.9 and ridge 1e-7, and the ridges 1e-9 and
+1e-11 besides, as its penalty is the user's to choose; ours is chosen by leave-one-out on the fitted rows. Seconds are
+those of one fit and one prediction; errors are root mean squares over the seeds' reservoirs.
 """
 
 from __future__ import annotations

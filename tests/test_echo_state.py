@@ -141,6 +141,13 @@ def test_of_several_reservoirs_the_best_is_kept():
     assert np.ptp(losses) > 1e-6
 
 
+def test_keys_that_are_never_pressed_are_not_impossible():
+    x = (rng().random((80, 2)) < 0.4).astype(float)
+    x[:, 1] = 0.0
+    model = EchoStateNetwork(5, family="bernoulli", washout=0, random_state=0).fit(x)
+    np.testing.assert_allclose(model.predict(x)[:, 1], 0.5 / 81)
+
+
 # -- sequences --------------------------------------------------------------------------------------------------------
 
 

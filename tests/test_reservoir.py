@@ -94,6 +94,16 @@ def test_gaussian_readouts_agree_with_those_of_any_family():
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9)
 
 
+def test_any_penalty_may_be_the_best():
+    F, _, w = states_and_response()
+    noise = (rng(8).random(40) < 0.5).astype(float)[:, None]
+    response, zero = Response(families.get("bernoulli"), links.get("logit")), np.zeros((40, 1))
+    found = Decomposition(F, w).any_family(noise, zero, response, zero, 20, "loo")
+    assert found.edf < 2.0  # pure noise: next to nothing but the intercept
+    sure = (F[:, :1] > 0).astype(float)
+    assert Decomposition(F, w).any_family(sure, zero, response, zero, 20, "loo").edf > 3.0
+
+
 def test_approximate_leave_one_out_of_counts_is_near_that_of_refits():
     F, _, _ = states_and_response(60)
     counts = rng(6).poisson(np.exp(0.2 * F[:, 0] + 0.5)).astype(float)

@@ -11,11 +11,14 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, check_cv
 
 from reglm import families
+from reglm.comparison.autoregression import Autoregression
 from reglm.comparison.judging import Judge
 from reglm.comparison.result import NULL, Comparison
-from reglm.comparison.rows import Rows, column
+from reglm.comparison.rows import Rows, column, is_sequential
+from reglm.estimators import RecursiveGLMRegressor
 from reglm.families import Family
 from reglm.parameters import Array
+from reglm.statespace.sequences import sequences
 
 DISCRETE = frozenset({
     "bernoulli", "binomial", "poisson", "quasibinomial", "quasipoisson", "negative_binomial", "multinomial", "ordinal",
@@ -28,11 +31,12 @@ RESIDUALS = {"cv": "residuals cross-validated within the training rows", "traini
 def compare(
     models: Mapping[str, Any],
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     family: str | Family = "gaussian",
     cv: Any = 5,
     groups: Any = None,
+    lengths: Any = None,
     sample_weight: Any = None,
     exposure: Any = None,
     null: Any = None,
@@ -47,7 +51,8 @@ def compare(
         Ours, scikit-learn's, pipelines and searches; they are cloned, not changed. All regressors, or all classifiers.
     X : array-like or data frame (n, p)
         Everything the models read, columns of offsets and exposures that they name themselves included.
-    y : array-like (n,) or (n, m)
+    y : array-like (n,) or (n, m), optional
+        Without it the models are densities of the rows of X, and judged by log scores alone.
     family : str or Family
         Its deviance judges the predicted means, see `reglm.metrics.unit_deviance`, and its density those of models
         that have none (no `logpdf`). Classifiers are judged by their probabilities.
@@ -56,7 +61,11 @@ def compare(
         splitter, or pairs of arrays of training and held-out rows.
     groups : array-like (n,) or str, optional
         Rows that belong together (one person's) stay together, and the standard errors allow for their dependence.
-        Here and below a name stands for a column of X, which is then no input.
+        Here and below a name stands for a column of X, which is then no input. Where a model has log-densities of
+        sequences (its `logpdf` takes groups), groups are the sequences: all models are judged on whole held-out
+        sequences, by means over their rows, with standard errors over sequences.
+    lengths : array-like of int (S,), optional
+        Rows of each sequence, in place of groups.
     sample_weight : array-like (n,) or str, optional
         For fits and for means over held-out rows.
     exposure : array-like (n,) or str, optional
@@ -65,7 +74,7 @@ def compare(
         of X themselves are left to it.
     null : estimator, optional
         The model that D2 refers to, called ``"null"``; by default the mean (with an exposure, the rate), or the class
-        shares, of the training rows.
+        shares, of the training rows; without y independent rows, see `Autoregression`.
     plug_in : {"cv", "training"}
         Which residuals give the dispersion of models without a density: those of five folds within the training rows,
         or training residuals, which are quicker and too small for flexible models.
@@ -84,15 +93,74 @@ def compare(
     _check(models, plug_in)
     classifier = is_classifier(next(iter(models.values())))
     if null is None:
-        null = DummyClassifier(strategy="prior") if classifier else DummyRegressor()
+        null = _null(classifier, y, family)
+    groups = _named(groups, lengths, np.shape(X)[0])
     rows, left_over = _rows(X, y, groups=groups, sample_weight=sample_weight, exposure=exposure)
+    by_sequence = _is_by_sequence(models, rows)
     folds = _folds(cv, classifier, random_state, rows)
-    judge = Judge(rows, left_over, folds, families.get(family), classifier, plug_in, random_state)
+    if by_sequence:
+        _check_whole(folds, np.asarray(rows.groups))
+    judge = Judge(rows, left_over, folds, families.get(family), classifier, plug_in, random_state, by_sequence)
     judged = {name: judge(name, model) for name, model in {NULL: null, **models}.items()}
+    notes = _notes(judge, judged, models)
+    if by_sequence:
+        found = [rows.take(test).sequences() for _, test in folds]
+        held, sizes = (np.concatenate([getattr(s, part) for s in found]) for part in ("labels", "lengths"))
+        clusters = np.unique(held, return_inverse=True)[1]
+        return Comparison.of(judged, held, sizes.astype(float), clusters, judge.family.name, notes, "sequence")
     held = np.concatenate([test for _, test in folds])
-    return Comparison.of(
-        judged, held, rows.weights()[held], rows.clusters()[held], judge.family.name, _notes(judge, judged, models)
-    )
+    return Comparison.of(judged, held, rows.weights()[held], rows.clusters()[held], judge.family.name, notes)
+
+
+def _null(classifier: bool, y: Any, family: str | Family) -> Any:
+    """Model without inputs."""
+    if y is None:
+        return Autoregression(RecursiveGLMRegressor(family=family), order=0)
+    return DummyClassifier(strategy="prior") if classifier else DummyRegressor()
+
+
+def _named(groups: Any, lengths: Any, n: int) -> Any:
+    """Groups, numbered where lengths were given."""
+    if lengths is None:
+        return groups
+    if groups is not None:
+        raise ValueError("lengths and groups are both given; one of them says where sequences end, drop the other.")
+    found = sequences(n, lengths)
+    return np.repeat(np.arange(len(found)), found.lengths)
+
+
+def _is_by_sequence(models: Mapping[str, Any], rows: Rows) -> bool:
+    """Whether sequences are judged, not rows.
+
+    Raises
+    ------
+    ValueError
+        If models of sequences get no sequences, or weights or exposures, or others are to be densities of X.
+    """
+    sequential = [name for name, model in models.items() if is_sequential(model)]
+    others = [name for name in models if name not in sequential]
+    if rows.y is None and others:
+        raise ValueError(
+            f"y=None compares densities of the rows of X, which {_listed(others)} are not; wrap a regression in "
+            "reglm.comparison.Autoregression, or pass y."
+        )
+    if not sequential:
+        return False
+    if rows.groups is None:
+        raise ValueError(f"{_listed(sequential)} are models of sequences: pass groups, or lengths.")
+    if rows.sample_weight is not None or rows.exposure is not None:
+        raise ValueError("sample_weight and exposure have no part in comparisons of sequences; leave them out.")
+    return True
+
+
+def _check_whole(folds: Sequence[tuple[Array, Array]], groups: Array) -> None:
+    for train, test in folds:
+        cut = np.intersect1d(groups[train], groups[test])
+        if len(cut):
+            raise ValueError(
+                f"cv cuts the sequence {cut.tolist()[0]!r}: some rows are fitted, others held out. Give the parts "
+                "names of their own in groups."
+            )
 
 
 def _check(models: Mapping[str, Any], plug_in: str) -> None:

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 
 import reglm
-from reglm.comparison.rows import Rows, consumer, final, inputs_of_final, names_itself, takes
+from reglm.comparison.rows import Rows, consumer, final, inputs_of_final, is_sequential, names_itself, takes
 from reglm.families import Family
 from reglm.families.mean import SATURATED
 from reglm.parameters import Array
@@ -28,7 +28,7 @@ class Judged(NamedTuple):
     Parameters
     ----------
     log_density, deviance : ndarray (n,)
-        NaN without a likelihood.
+        Of each row, or the mean over the rows of each sequence; NaN without a likelihood, and without a response.
     seconds : float
         Mean time of a fit.
     parameters : float
@@ -51,16 +51,18 @@ class Judged(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted model: whether it is one of rates, whether it took exposures, and how long that lasted."""
+    """A fitted model: whether it is one of rates, of sequences, whether it took exposures, how long that lasted."""
 
     model: Any
     rates: bool
+    sequential: bool
     exposed: bool
     seconds: float
 
     def ask(self, method: str, rows: Rows, *arguments: Any) -> Array:
-        """Call a method of what predicts in the end, with the exposures."""
+        """Call a method of what predicts in the end, with the exposures or the sequences."""
         known = {"exposure": rows.exposure} if self.exposed else {}
+        known |= {"groups": rows.groups} if self.sequential else {}
         return np.asarray(getattr(final(self.model), method)(inputs_of_final(self.model, rows.X), *arguments, **known))
 
 
@@ -78,6 +80,8 @@ class Judge:
     classifier : bool
     plug_in : {"cv", "training"}
     random_state : int
+    by_sequence : bool
+        Whether sequences are judged, not rows.
     """
 
     rows: Rows
@@ -87,6 +91,7 @@ class Judge:
     classifier: bool
     plug_in: str
     random_state: int
+    by_sequence: bool = False
 
     @property
     def estimates(self) -> bool:
@@ -107,13 +112,14 @@ class Judge:
         for train, test in self.folds:
             fits.append(fit(model, rows.take(train)))
             try:
-                parts.append(self._scores(model, fits[-1], rows.take(train), rows.take(test)))
+                scores = self._scores(model, fits[-1], rows.take(train), rows.take(test))
+                parts.append([self._per_unit(score, rows.take(test)) for score in scores])
             except ValueError as error:
                 raise ValueError(f"model {name!r} cannot be scored: {error}") from error
         log_density, deviance = (np.concatenate(part) for part in zip(*parts, strict=True))
         last = final(fits[-1].model)
         plugged = not (self.classifier or hasattr(last, "logpdf"))
-        family = self.family if plugged or self.classifier else _own_family(last)
+        family = self.family if plugged or self.classifier else _own_family(last) or self.family
         return Judged(
             log_density, deviance, float(np.mean([f.seconds for f in fits])),
             float(np.mean([parameters(f.model) for f in fits])),
@@ -121,16 +127,28 @@ class Judge:
             rows.sample_weight is not None and not (own or takes(model, "sample_weight")),
         )  # fmt: skip
 
+    def _per_unit(self, values: Array, rows: Rows) -> Array:
+        """Values of rows, or sums over sequences, as means over the rows of each sequence if those are judged."""
+        if not self.by_sequence:
+            return values
+        found = rows.sequences()
+        sums = values if len(values) == len(found) else np.add.reduceat(found.stack(values), found.edges[:-1])
+        return np.asarray(sums / found.lengths)
+
     def _scores(self, model: Any, fitted: Fitted, train: Rows, test: Rows) -> tuple[Array, Array]:
-        """Log-density and deviance of each held-out row, (n,)."""
+        """Log-density and deviance of each held-out row, (n,), or log-density of each sequence."""
         last = final(fitted.model)
+        if test.y is None:
+            log_density = fitted.ask("logpdf", test)
+            return log_density, np.full(len(log_density), np.nan)
         if self.classifier:
             log_density = _log_probability(fitted, test)
             return log_density, -2.0 * log_density
         mu = means(fitted, test)
         deviance = reglm.metrics.unit_deviance(test.y, mu, self.family)
         own = hasattr(last, "logpdf")
-        if own and _own_family(last).likelihood:
+        family = _own_family(last)
+        if own and (family is None or family.likelihood):
             return fitted.ask("logpdf", test, test.y), deviance
         if own or not self.family.likelihood:
             return np.full(len(deviance), np.nan), deviance
@@ -168,9 +186,12 @@ def fit(model: Any, rows: Rows) -> Fitted:
             weights = rows.weights() * rows.exposure
     if weights is not None and takes(model, "sample_weight") and not names_itself(model, "sample_weight"):
         given["sample_weight"] = weights
+    sequential = is_sequential(model)
+    if sequential:
+        given["groups"] = rows.groups
     began = time.perf_counter()
     fresh.fit(rows.X, y, **{prefix + name: values for name, values in given.items()})
-    return Fitted(fresh, rates, "exposure" in given, time.perf_counter() - began)
+    return Fitted(fresh, rates, sequential, "exposure" in given, time.perf_counter() - began)
 
 
 def means(fitted: Fitted, rows: Rows) -> Array:
@@ -187,10 +208,10 @@ def parameters(model: Any) -> float:
     return float(getattr(getattr(last, "fit_", None), "n_parameters", np.nan))
 
 
-def _own_family(model: Any) -> Family:
-    """Family of a fitted model that has a density, or of what a search of architectures chose."""
-    family: Family = getattr(model, "best_estimator_", model).family_
-    return family
+def _own_family(model: Any) -> Family | None:
+    """Family of a fitted model that has a density, or of what a search of architectures chose; None of several."""
+    family = getattr(getattr(model, "best_estimator_", model), "family_", None)
+    return family if isinstance(family, Family) else None
 
 
 def _log_probability(fitted: Fitted, rows: Rows) -> Array:

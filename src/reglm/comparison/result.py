@@ -35,8 +35,10 @@ class Comparison:
     Parameters
     ----------
     log_density, deviance : DataFrame (held-out rows, models)
-        Row by row, indexed by the position of the row in the data. Log-densities are NaN without a likelihood.
+        Row by row, indexed by the position of the row in the data; of models of sequences, means over the rows of each
+        sequence, indexed by its name. Log-densities are NaN without a likelihood, deviances without a response.
     weights : ndarray (held-out rows,)
+        Of sequences, their numbers of rows.
     clusters : ndarray (held-out rows,)
         Rows of the same number are dependent: of the same group, or the same row held out repeatedly.
     fits : DataFrame (models, 2)
@@ -57,12 +59,12 @@ class Comparison:
     @classmethod
     def of(
         cls, judged: Mapping[str, Judged], held: Array, weights: Array, clusters: Array, family: str,
-        notes: tuple[str, ...],
+        notes: tuple[str, ...], unit: str = "row",
     ) -> Comparison:  # fmt: skip
-        """Put models side by side; `held` are the positions of the held-out rows."""
+        """Put models side by side; `held` are the positions of the held-out rows, or the names of the sequences."""
         import pandas as pd
 
-        rows = pd.Index(held, name="row")
+        rows = pd.Index(held, name=unit)
         log_density = pd.DataFrame({name: j.log_density for name, j in judged.items()}, index=rows)
         deviance = pd.DataFrame({name: j.deviance for name, j in judged.items()}, index=rows)
         fits = pd.DataFrame({name: (j.parameters, j.seconds) for name, j in judged.items()}).T
@@ -166,12 +168,15 @@ class Comparison:
         total = self.weights.sum()
         mean = float(d @ self.weights / total)
         sums = np.bincount(self.clusters, weights=self.weights * (d - mean))[np.unique(self.clusters)]
-        return mean, float(np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()) / total)
+        if len(sums) < 2:
+            return mean, np.nan
+        return mean, float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / total)
 
     def _table(self) -> Table:
         found = self.as_frame()
         forms = dict.fromkeys(found, "{:.4f}") | {"d2": "{:.1%}", "parameters": "{:.1f}", "seconds": "{:.3f}"}
         shown = found.apply(lambda values: values.map(lambda v: "" if np.isnan(v) else forms[values.name].format(v)))
         n = self.deviance.index.nunique()
-        title = f"{n} held-out rows: log score and {self.family} deviance, differences to the best"
+        judged = "log score" if self.deviance.isna().all(axis=None) else f"log score and {self.family} deviance"
+        title = f"{n} held-out {self.deviance.index.name}s: {judged}, differences to the best"
         return Table(title, shown.rename(columns=HEADS), self.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from reglm.parameters import Array
+from reglm.statespace.sequences import Sequences, sequences
 
 
 class Rows(NamedTuple):
@@ -30,6 +32,10 @@ class Rows(NamedTuple):
         """Weights (n,); ones by default."""
         n = np.shape(self.X)[0]
         return np.ones(n) if self.sample_weight is None else np.asarray(self.sample_weight, dtype=float)
+
+    def sequences(self) -> Sequences:
+        """Sequences: rows of one group, in their order."""
+        return sequences(np.shape(self.X)[0], groups=self.groups)
 
     def clusters(self) -> Array:
         """Number of each row's group (n,); by default each row is one of its own."""
@@ -56,6 +62,12 @@ def consumer(model: Any) -> tuple[str, Any]:
 def takes(model: Any, name: str) -> bool:
     """Whether an argument of `fit` gets to what uses it."""
     return bool(has_fit_parameter(consumer(model)[1], name))
+
+
+def is_sequential(model: Any) -> bool:
+    """Whether the log-density is one of sequences, which are named by groups."""
+    density = getattr(type(consumer(model)[1]), "logpdf", None)
+    return density is not None and "groups" in signature(density).parameters
 
 
 def names_itself(model: Any, name: str) -> bool:

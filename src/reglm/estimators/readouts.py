@@ -21,6 +21,8 @@ from reglm.parameters import Array
 from reglm.response import Response
 from reglm.statespace.readout import Chosen, Decomposition
 
+AT_THE_EDGE = ("bernoulli", "poisson")
+"""Families whose constant columns would have infinite linear predictors: they get Jeffreys's constant."""
 WHOLE = ("binomial", "quasibinomial", "multinomial", "ordinal")
 """Families whose response takes several columns together."""
 
@@ -319,6 +321,8 @@ class Wanted:
                 )
 
     def _chosen(self, decomposition: Decomposition, response: Response, part: Training) -> Chosen:
+        if response.family.name in AT_THE_EDGE and not np.ptp(part.y) and part.y[0] in (0.0, 1.0):
+            return _constant(decomposition, response, part)
         null = fit_intercept(response, part.y, part.weights[:, None], part.offset, {})
         found = decomposition.any_family(
             part.y, part.offset, response, part.offset + null.value, self._alphas, self._criterion
@@ -329,6 +333,16 @@ class Wanted:
                 ConvergenceWarning, stacklevel=5,
             )  # fmt: skip
         return found
+
+
+def _constant(decomposition: Decomposition, response: Response, part: Training) -> Chosen:
+    """The constant that half an observation of 0 and half one of 1 make, for a column that is always the same."""
+    y, weights = np.vstack([part.y, [[0.0], [1.0]]]), np.r_[part.weights, 0.5, 0.5][:, None]
+    eta = fit_intercept(response, y, weights, np.vstack([part.offset, np.zeros((2, 1))]), {}).value
+    total = float(part.weights.sum())
+    loss = float(part.weights @ response.unit_deviance(part.y, part.offset + eta)[:, 0]) / total
+    alpha = float(decomposition.grid(2)[-1])
+    return Chosen(alpha, loss, 1.0, 1.0, np.zeros((part.F.shape[1], 1)), eta, True)
 
 
 def _is_direct(family: Family, link: str | None) -> bool:

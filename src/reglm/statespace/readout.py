@@ -76,12 +76,12 @@ class Decomposition:
         self.S = self.rows.Q.T @ scaled
         self.rest = scaled - self.rows.Q @ self.S
         (R,) = linalg.qr(self.rest, mode="r", check_finite=False)
-        _, self.s, Vt = linalg.svd(R[: len(R.T)], full_matrices=False, check_finite=False)
-        self.V = Vt.T
+        _, s, Vt = linalg.svd(R[: len(R.T)], full_matrices=False, check_finite=False)
+        self.s, self.V = s[::-1], Vt[::-1].T  # ascending, as eigenvalues are
 
     def grid(self, points: int) -> Array:
         """Penalties evenly spaced in logarithms, (points,), ascending."""
-        top = float(self.s[0]) ** 2 if self.s[0] > 0 else 1.0
+        top = float(self.s[-1]) ** 2 or 1.0
         least = SPAN[0] if len(self.F) > len(self.s) + 1 else INTERPOLATING
         return np.geomspace(least * top, SPAN[1] * top, points)
 
@@ -152,6 +152,6 @@ class Decomposition:
     def _dual(self) -> Dual:
         """The same decomposition in the dual, without the eigenvalues of zero."""
         rows, d, none = self.rows, self.s**2, np.zeros((len(self.s), 1))
-        rounding = float(d[0]) * len(self.F) * np.finfo(float).eps ** 2
+        rounding = float(d[-1]) * len(self.F) * np.finfo(float).eps ** 2
         U, C = self.rest @ (self.V / np.maximum(self.s, np.finfo(float).tiny)), (self.S @ self.V) * self.s
         return Dual(d, U, none, rows.Q, rows.T, rows.u, self.S @ self.S.T, C, rows.weights, rows.kept, False, rounding)
