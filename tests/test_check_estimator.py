@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from reglm import (
     ArchitectureSearch,
     EchoStateNetwork,
+    RecurrentGLM,
     RecursiveGLMClassifier,
     RecursiveGLMRegressor,
     RestrictedBoltzmannMachine,
@@ -24,7 +25,11 @@ pytestmark = [
 ESTIMATORS = [RecursiveGLMRegressor(), RecursiveGLMClassifier()]
 SEARCHES = [ArchitectureSearch(estimator, [()]) for estimator in ESTIMATORS]
 ENERGIES = [RestrictedBoltzmannMachine(5)]
-SEQUENCES = [EchoStateNetwork(n_units=10, alphas=5, random_state=0)]
+SEQUENCES = [
+    EchoStateNetwork(n_units=10, alphas=5, random_state=0),
+    RecurrentGLM("elman", 2, max_iter=20),
+    RecurrentGLM("elman", 2, "multinomial", max_iter=20),
+]
 
 ORDER = "what a row says depends on the rows before it"
 NEIGHBOURS = "a row of weight zero is not observed, but takes its place; a row left out makes its neighbours meet"

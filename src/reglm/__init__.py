@@ -14,10 +14,12 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "ArchitectureSearch": "reglm.estimators",
     "EchoStateNetwork": "reglm.estimators.echo_state",
+    "HiddenMarkovModel": "reglm.estimators.hidden_markov",
     "KernelDualClassifier": "reglm.estimators.kernel_classifier",
     "KernelDualRegressor": "reglm.estimators.kernel_dual",
     "NetworkKernel": "reglm.kernels.network_kernel",
     "RandomFeatures": "reglm.estimators.random_features",
+    "RecurrentGLM": "reglm.estimators.recurrent",
     "RecursiveGLMClassifier": "reglm.estimators",
     "RecursiveGLMRegressor": "reglm.estimators",
     "RestrictedBoltzmannMachine": "reglm.estimators.boltzmann",

@@ -251,7 +251,15 @@ class Likelihood:
         return H
 
     def taps(self, theta: Array, data: Data, seed: Array) -> list[tuple[Tap, list[Array], Array]]:
-        """Every affine map with its inputs h and ``d (eta seed) / d a``; `seed` (1, K) picks an output."""
+        """Every affine map with its inputs h and ``d (eta seed) / d a``; `seed` (1, K) picks an output.
+
+        Raises
+        ------
+        ValueError
+            For recurrent networks: their rows act on one another.
+        """
+        if self.is_packed:
+            raise ValueError("the rows of a recurrent model act on one another, so that they have no design matrix.")
 
         def build() -> Graph:
             s = self.symbols(per_row=True)

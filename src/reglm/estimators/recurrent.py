@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.callback import with_callbacks
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from reglm.estimators.recurrent_paths import Paths
 from reglm.estimators.recurrent_rows import Shape, observed, row_weights
 from reglm.fitting.intercept import fit_intercept
 from reglm.parameters import Array
+
+if TYPE_CHECKING:
+    from reglm.inference import Results, Summary
 
 KINDS = ("mean", "link")
 
@@ -61,8 +65,8 @@ class RecurrentGLM(Paths):
         Sequences a mini-batch.
     clip, clip_value : float, optional
         Largest Euclidean norm of a gradient per unit weight, largest size of its entries (Pascanu et al. 2013).
-    dropout : float
-        Rate after each recurrent layer while training, one mask a sequence (Gal & Ghahramani 2016).
+    dropout, dropout_inputs : float
+        Rates after each recurrent layer and of the inputs while training, one mask a sequence (Gal & Ghahramani 2016).
     early_stopping : bool
         Hold `validation_fraction` of the sequences out and stop when their deviance has not fallen for
         `n_iter_no_change` iterations.
@@ -161,6 +165,38 @@ class RecurrentGLM(Paths):
         _, eta, _ = self._eta(X, lengths, groups, offset)
         p = self.fit_.likelihood.response.location(eta, self._shape())
         return np.column_stack([1.0 - p, p]) if p.shape[1] == 1 else p
+
+    def inference(self, cov: str | None = None, *, use_t: bool = False) -> Results:
+        """Standard errors, tests, intervals and criteria of the parameters.
+
+        Parameters
+        ----------
+        cov : {"observed", "frequentist", "HC0", "HC1"}, optional
+            Inverse of the observed information by default; "HC0" and "HC1" are sandwiches of scores summed by sequence.
+        use_t : bool
+            Refer to Student's t instead of the normal distribution.
+
+        Returns
+        -------
+        reglm.inference.Results
+            What asks for the design matrix of a row (leverage, effects, expected information) has none here.
+        """
+        from reglm import inference
+
+        check_is_fitted(self)
+        return inference.results(self.fit_, cov, use_t)
+
+    def summary(self, cov: str | None = None, alpha: float = 0.05, *, use_t: bool = False) -> Summary:
+        """Table of the fit in the style of statsmodels.
+
+        Parameters
+        ----------
+        cov, use_t
+            See `inference`.
+        alpha : float
+            Level of the intervals is ``1 - alpha``.
+        """
+        return self.inference(cov, use_t=use_t).summary(alpha)
 
     def logpdf(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
         """Log-density of the responses of each sequence, (S,); unobserved ones add nothing.

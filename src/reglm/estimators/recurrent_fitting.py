@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from reglm.compiling import check_backend
@@ -26,6 +27,7 @@ from reglm.estimators.recurrent_rows import (
     offsets,
     pack,
     row_weights,
+    rows_in,
     shape_of,
     shifted,
     task_of,
@@ -63,7 +65,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         self._check_options()
         family, link = family_of(self.family, self.link)
         shape, target = self._first_read(X, y, lengths, groups)
-        self._coding = ResponseCoding.fit(target, family)
+        self._coding = ResponseCoding.fit(target, family, is_density=self.task_ == "density")
         self.__dict__.pop("classes_", None)
         if self._coding.classes is not None:
             self.classes_ = self._coding.classes
@@ -92,7 +94,6 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
 
     def _first_read(self, X: Any, y: Any, lengths: Any, groups: Any) -> tuple[Shape, Any]:
         """Sequences and response, the columns of X learned."""
-        n = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
         if y is None and self.task in ("auto", "density"):
             if self.bidirectional:
                 raise ValueError("bidirectional=True lets a row see itself, which a density of the rows must not do.")
@@ -100,7 +101,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             rows = self._density_rows(X, reset=True)
             return shape_of(len(rows), lengths, groups), rows
         self._design = Design.fit(X, estimator=self)
-        shape = shape_of(n, lengths, groups)
+        shape = shape_of(rows_in(X), lengths, groups)
         self.task_ = task_of(self.task, y, shape)
         if self.bptt is not None and self.task_ == "sequence":
             raise ValueError(f"bptt={self.bptt!r} cuts sequences, which needs a response for each row; use bptt=None.")
@@ -184,7 +185,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         if self.task_ == "density":
             rows = self._density_rows(X, reset=False)
             coded = self._coding.code(rows, len(rows))
-        n = len(X) if coded is None and not hasattr(X, "shape") else (X.shape[0] if coded is None else len(coded))
+        n = rows_in(X)
         shape = shape_of(n, lengths, groups)
         inputs = self._inputs(X, coded, shape)
         m = len(shape.sequences) if self.task_ == "sequence" else n
@@ -210,3 +211,19 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fit_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        try:
+            family = family_of(self.family, self.link)[0]
+        except (ValueError, TypeError):  # fit says what is wrong; asking for tags must not raise
+            return tags
+        if family.name in OF_CLASSES:
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+            tags.classifier_tags.multi_class = family.name != "bernoulli"
+        else:
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+            tags.target_tags.multi_output = family.name in ("gaussian", "student_t")
+            tags.target_tags.positive_only = not family.support.contains(np.array([-1.0]))[0]
+        tags.input_tags.sparse = True
+        return tags

@@ -30,10 +30,10 @@ class RecurrentOptions:
         alpha: float = 0.0, l1: float = 0.0, solver: str = "auto", n_init: int = 1, max_iter: int | None = None,
         tol: float | None = None, batch_size: int = 16, bptt: int | None = None, learning_rate: float | None = None,
         schedule: str | Callable[..., float] = "constant", momentum: float | None = None, nesterov: bool = False,
-        clip: float | None = None, clip_value: float | None = None, dropout: float = 0.0, forget_bias: float = 1.0,
-        init: Any = "auto", early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 10,
-        dispersion: str | float = "auto", warm_start: bool = False, backend: str = "auto", dtype: str = "float64",
-        n_jobs: int | None = None, verbose: int = 0, random_state: Any = None,
+        clip: float | None = None, clip_value: float | None = None, dropout: float = 0.0, dropout_inputs: float = 0.0,
+        forget_bias: float = 1.0, init: Any = "auto", early_stopping: bool = False, validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10, dispersion: str | float = "auto", warm_start: bool = False, backend: str = "auto",
+        dtype: str = "float64", n_jobs: int | None = None, verbose: int = 0, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.cell = cell
         self.hidden = hidden
@@ -62,6 +62,7 @@ class RecurrentOptions:
         self.clip = clip
         self.clip_value = clip_value
         self.dropout = dropout
+        self.dropout_inputs = dropout_inputs
         self.forget_bias = forget_bias
         self.init = init
         self.early_stopping = early_stopping
@@ -96,7 +97,9 @@ class RecurrentOptions:
             _require(name, value, isinstance(value, str) and value in words, f"one of {list(words)}")
         if self.bptt is not None and self.bidirectional:
             raise ValueError(f"bptt={self.bptt!r} carries states forwards only; use bidirectional=False.")
-        _require("dropout", self.dropout, _number(self.dropout, 0.0) and self.dropout < 1.0, "in [0, 1)")
+        for name in ("dropout", "dropout_inputs"):
+            rate = getattr(self, name)
+            _require(name, rate, _number(rate, 0.0) and rate < 1.0, "in [0, 1)")
         _require("forget_bias", self.forget_bias, _number(self.forget_bias, -np.inf), "a finite number")
         fraction = self.validation_fraction
         _require("validation_fraction", fraction, _number(fraction, tiny) and fraction < 1.0, "between 0 and 1")
@@ -134,6 +137,8 @@ class RecurrentOptions:
             forget_bias=float(self.forget_bias), init=self.init,
         )  # fmt: skip
         chain: list[tuple[str, Layer]] = []
+        if self.dropout_inputs:
+            chain.append(("dropout0", Dropout(self.dropout_inputs)))
         for i, (name, layer) in enumerate(stack):
             chain.append((name, layer))
             if self.dropout:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_array, check_consistent_length
 
 from reglm.estimators.inputs import check_weights, total_offset
 from reglm.families import Columns, Family, get
@@ -58,7 +61,7 @@ def task_of(task: str, y: Any, shape: Shape) -> str:
     if task == "auto":
         if y is None:
             return "density"
-        return "sequence" if len(y) == len(shape.sequences) != shape.sequences.n else "step"
+        return "sequence" if rows_in(y) == len(shape.sequences) != shape.sequences.n else "step"
     if task == "density" and y is not None:
         raise ValueError("task='density' models the rows of X, so it takes y=None; use task='step' for a response y.")
     if task != "density" and y is None:
@@ -66,6 +69,12 @@ def task_of(task: str, y: Any, shape: Shape) -> str:
             f"task={task!r} requires y to be passed, but the target y is None; task='density' models the rows of X."
         )
     return task
+
+
+def rows_in(values: Any) -> int:
+    """Number of rows of an array, a data frame or a list."""
+    shape = values.shape if hasattr(values, "shape") else np.shape(np.asarray(values))
+    return int(shape[0]) if shape else 0
 
 
 def shifted(rows: Array, start: Array, lengths: Array) -> Array:
@@ -97,22 +106,33 @@ class ResponseCoding:
     is_vector: bool = False
 
     @classmethod
-    def fit(cls, y: Any, family: Family) -> ResponseCoding:
+    def fit(cls, y: Any, family: Family, *, is_density: bool = False) -> ResponseCoding:
         """Learn the labels of a response of one column under a family of classes.
+
+        A matrix of one column is warned about unless it holds the rows of a density.
 
         Raises
         ------
         ValueError
             If there are fewer than two classes, or more than two for Bernoulli.
         """
-        ndim = np.ndim(y)
-        single = ndim == 1 or (ndim == 2 and np.shape(y)[1] == 1)
+        y = y if hasattr(y, "shape") else np.asarray(y)
+        ndim = len(y.shape)
+        single = ndim == 1 or (ndim == 2 and y.shape[1] == 1)
         if not (single and family.name in OF_CLASSES):
             return cls(family, None, ndim == 1)
+        if ndim == 2 and not is_density:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected.", DataConversionWarning, stacklevel=5
+            )
         labels = _labels(y)
-        classes = np.unique(labels[~_missing(labels)])
+        seen = labels[~_missing(labels)]
+        assert_all_finite(seen, input_name="y")
+        check_classification_targets(seen)
+        classes = np.unique(seen)
         if len(classes) < 2:
-            raise ValueError(f"family={family.name!r} needs at least 2 classes in the data, y has {classes.tolist()}.")
+            found = f"only one class: {classes[0]!r}" if len(classes) else "no label"
+            raise ValueError(f"family={family.name!r} needs at least 2 classes in the data, but y contains {found}.")
         if family.name == "bernoulli" and len(classes) > 2:
             raise ValueError(f"family='bernoulli' has two classes, y has {len(classes)}; use family='multinomial'.")
         return cls(family, classes, ndim == 1)
@@ -139,7 +159,7 @@ class ResponseCoding:
 
 
 def _labels(y: Any) -> Array:
-    return np.asarray(y).reshape(len(y))
+    return np.asarray(y).reshape(-1)
 
 
 def _missing(labels: Array) -> Array:
@@ -223,7 +243,7 @@ def with_gaps(family: Family, link: Any, y: Array) -> tuple[Family, Any]:
 def row_weights(sample_weight: Any, shape: Shape, m: int) -> Array:
     """Weights (m, 1) from one a row, or one a sequence."""
     S = len(shape.sequences)
-    if sample_weight is not None and np.ndim(sample_weight) == 1 and len(sample_weight) == S != m:
+    if sample_weight is not None and np.shape(np.asarray(sample_weight)) == (S,) != (m,):
         values = check_weights(sample_weight, S, "float64")
         return shape.sequences.unstack(np.repeat(values, shape.sequences.lengths, axis=0))
     return check_weights(sample_weight, m, "float64")

@@ -29,6 +29,8 @@ from reglm.inference.caveats import edge_notes, hint, kind_notes, not_stationary
 from reglm.inference.identifiability import verdict
 from reglm.inference.information import expected_factor, identified, in_double, observed_factor
 from reglm.inference.sandwich import POWERS, group_codes, meat, small_sample_factor
+from reglm.inference.sequential import check_kind
+from reglm.inference.sequential import half as sequential_half
 from reglm.inference.units import estimable
 from reglm.likelihood import Data
 from reglm.parameters import Array
@@ -146,6 +148,8 @@ def estimate(
     exact = in_double(fit)
     data = exact.data
     assert data is not None
+    if fit.likelihood.is_packed:
+        return _of_sequences(exact, data, kind, refusal)
     codes, count = (None, 0) if groups is None else group_codes(groups, data)
     aliased, theta = identified(exact, data)
     kept = estimable(exact, data)
@@ -171,6 +175,18 @@ def estimate(
         *score_notes(exact, data, kept, factor),
     ]
     return replace(empty, matrix=matrix, notes=notes, df_inference=count - 1.0 if count and df_correction else None)
+
+
+def _of_sequences(fit: Fit, data: Data, kind: str, refusal: str) -> Covariance:
+    """Covariance of a recurrent model, see `reglm.inference.sequential`."""
+    check_kind(kind)
+    empty = Covariance(kind, None, np.zeros(len(fit.theta), dtype=bool), fit.theta, refusal)
+    if refusal:
+        return empty
+    root = sequential_half(fit, data, kind)
+    if isinstance(root, str):
+        return replace(empty, refusal=root)
+    return replace(empty, matrix=root @ root.T, notes=[*edge_notes(fit)])
 
 
 def _half(fit: Fit, data: Data, kept: Array, factor: Array, kind: str, codes: Array | None, count: int) -> Array | str:
