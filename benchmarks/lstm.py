@@ -101,7 +101,7 @@ def torch(given: list[np.ndarray]) -> Callable[[], list[np.ndarray]]:
         value.backward()
         gradients = (layer.weight_ih_l0.grad, layer.bias_ih_l0.grad, layer.weight_hh_l0.grad)
         back = torch.argsort(order)
-        return [value.detach().numpy(), *(g[back].T.numpy() for g in gradients)]
+        return [value.detach().numpy(), *(g[back].numpy().T for g in gradients)]
 
     return run
 

@@ -16,7 +16,7 @@ from reglm.ops.recurrence.symbolic import Recurrence, RecurrenceCurvature, Recur
 
 Form = tuple[Callable, str]  # a compiled function and the key it is kept under on disk
 
-VERSION = 0
+VERSION = 1
 """Raise it whenever a form changes."""
 KINDS = {"elman": numba_simple, "leaky": numba_simple, "gru": numba_gru, "lstm": numba_lstm}
 

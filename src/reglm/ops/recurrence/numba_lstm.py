@@ -27,22 +27,22 @@ from reglm.ops.recurrence.numba_tools import (
 
 def _forward_loops(cell: Cell, fmt: Format) -> tuple[Callable, ...]:
     advance, emit, _ = (elementary.kernel(f) for f in formulas.lstm(cell, fmt.one, fmt.activations["tanh"]))
-    sigmoid, tanh = fmt.activations["sigmoid"], fmt.activations["tanh"]
+    sigmoid, tanh, plain_input = fmt.activations["sigmoid"], fmt.activations["tanh"], cell.variant == "NIAF"
 
     @loop
-    def squash(x):
+    def squash(a, p, x):
         for j in range(x.size):
-            x[j] = sigmoid(x[j])
+            x[j] = sigmoid(a[j] + p[j])
 
     @loop
-    def bend(x):
+    def bend(a, p, x):
         for j in range(x.size):
-            x[j] = tanh(x[j])
+            x[j] = a[j] + p[j] if plain_input else tanh(a[j] + p[j])
 
     @loop
-    def look(x, v, c):
-        for j in range(x.size):
-            x[j] += v[j] * c[j]
+    def look(p, v, c):
+        for j in range(p.size):
+            p[j] += v[j] * c[j]
 
     @loop
     def update(i, f, z, c, kept):
@@ -58,28 +58,28 @@ def _forward_loops(cell: Cell, fmt: Format) -> tuple[Callable, ...]:
 
 
 def _gates_of_a_row(cell: Cell, fmt: Format) -> Callable:
-    """Make what turns the arguments of a row's gates into gates, and the state into the next."""
+    """Make what turns a row of a and one of p into gates, and the state into the next; p may be changed."""
     ki, kf, ko, kz = (cell.gates.index(g) if g in cell.gates else 0 for g in "ifoz")
-    peepholes, has_o, plain_input = cell.peepholes, "o" in cell.gates, cell.variant == "NIAF"
+    peepholes, has_o = cell.peepholes, "o" in cell.gates
     inner = len(set(cell.gates) & {"i", "f"})
     squash, bend, look, update, output = _forward_loops(cell, fmt)
 
     @helper
-    def row(x, v, h, c, kept_h, kept_c):
+    def row(a, p, v, h, c, x, kept_h, kept_c):
         H = h.size
         if peepholes:
             for k in range(inner):
-                look(x[k * H : (k + 1) * H], v[k], c)
-        squash(x[: inner * H])
-        z, o = x[kz * H : (kz + 1) * H], x[ko * H : (ko + 1) * H]
-        if not plain_input:
-            bend(z)
-        update(x[ki * H : (ki + 1) * H], x[kf * H : (kf + 1) * H], z, c, kept_c)
+                look(p[k * H : (k + 1) * H], v[k], c)
+        squash(a[: inner * H], p[: inner * H], x[: inner * H])
+        low, high = kz * H, (kz + 1) * H
+        bend(a[low:high], p[low:high], x[low:high])
+        update(x[ki * H : (ki + 1) * H], x[kf * H : (kf + 1) * H], x[low:high], c, kept_c)
+        low, high = ko * H, (ko + 1) * H
         if has_o:
             if peepholes:
-                look(o, v[ko], c)
-            squash(o)
-        output(o, kept_c, h, kept_h)
+                look(p[low:high], v[ko], c)
+            squash(a[low:high], p[low:high], x[low:high])
+        output(x[low:high], kept_c, h, kept_h)
 
     return row
 
@@ -87,7 +87,7 @@ def _gates_of_a_row(cell: Cell, fmt: Format) -> Callable:
 def forward(cell: Cell, reverse: bool, dtype: str) -> Callable:
     """Make ``sizes, nudge, given -> h, gates, c``."""
     fmt = number_format(dtype)
-    product_more, row = fmt.product_more, _gates_of_a_row(cell, fmt)
+    product, row = fmt.product, _gates_of_a_row(cell, fmt)
     peepholes, full, last = cell.peepholes, cell.variant == "FGR", 1 + len(cell.extras)
 
     @helper
@@ -98,18 +98,18 @@ def forward(cell: Cell, reverse: bool, dtype: str) -> Callable:
         v = given[2] if peepholes else h
         R, passed = np.ascontiguousarray(given[last]), np.zeros((h.shape[0] if full else 0, 3 * H), a.dtype)
         gates, kept_h, kept_c = np.empty(a.shape, a.dtype), np.empty((n, H), a.dtype), np.empty((n, H), a.dtype)
+        p = np.empty((h.shape[0], a.shape[1]), a.dtype)
         start = first_start(sizes, reverse)
         for k in range(sizes.size):
             low, m, start = step_rows(sizes, start, k, reverse)
-            block = gates[low : low + m]
-            copy_rows(a[low : low + m], block)
-            product_more(h[:m], W, block)
+            product(h[:m], W, p[:m])
             if full:
-                add_rows(np.dot(passed[:m], R), block[:, : 3 * H])
+                add_rows(np.dot(passed[:m], R), p[:m, : 3 * H])
             for s in range(m):
-                row(block[s], v, h[s], c[s], kept_h[low + s], kept_c[low + s])
+                i = low + s
+                row(a[i], p[s], v, h[s], c[s], gates[i], kept_h[i], kept_c[i])
             if full:
-                copy_rows(block[:, : 3 * H], passed[:m])
+                copy_rows(gates[low : low + m, : 3 * H], passed[:m])
             if nudge.shape[0]:
                 add_rows(nudge[low : low + m], h[:m])
         return kept_h, gates, kept_c
