@@ -17,6 +17,7 @@ _EXPORTS = {
     "HiddenMarkovModel": "reglm.estimators.hidden_markov",
     "KernelDualClassifier": "reglm.estimators.kernel_classifier",
     "KernelDualRegressor": "reglm.estimators.kernel_dual",
+    "LinearGaussianSSM": "reglm.estimators.linear_gaussian",
     "NetworkKernel": "reglm.kernels.network_kernel",
     "RandomFeatures": "reglm.estimators.random_features",
     "RecurrentGLM": "reglm.estimators.recurrent",

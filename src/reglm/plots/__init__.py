@@ -13,6 +13,8 @@ libraries too.
 What takes the results ``est.inference()`` shows effects with their uncertainty: ``partial_dependence``, ``ale``,
 ``individual_curves``, ``interaction``, ``marginal_effects``, ``relativities``, and ``importance``.
 
+Of sequence models: ``forecast`` draws the fan after the series.
+
 Of kernel regressions: ``penalty_path`` for what chose the penalty, ``kernel_matrix`` and ``spectrum`` for the kernel.
 """
 
@@ -21,6 +23,7 @@ from reglm.plots.calibration import calibration, calibration_table
 from reglm.plots.comparison import comparison
 from reglm.plots.curves import ale, individual_curves, partial_dependence
 from reglm.plots.effects import effect_table, partial_effect
+from reglm.plots.forecasts import forecast
 from reglm.plots.forests import importance, marginal_effects, relativities
 from reglm.plots.influence import diagnose, leverage
 from reglm.plots.interactions import interaction
@@ -40,6 +43,7 @@ __all__ = [
     "diagnose",
     "double_lift",
     "effect_table",
+    "forecast",
     "gini",
     "importance",
     "individual_curves",
