@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -15,6 +16,7 @@ from reglm.estimators.hidden_markov_fitting import fit_model, rows_of, sequence_
 from reglm.estimators.hidden_markov_options import build, check_options
 from reglm.parameters import Array
 from reglm.statespace import expectation
+from reglm.statespace.emissions import Rows
 from reglm.statespace.hidden_markov import Model, Parameters, simulate
 from reglm.statespace.sequences import Sequences, sequences
 
@@ -63,8 +65,12 @@ class HiddenMarkovModel(BaseEstimator):
         poisson.
     solver : {"em", "gradient", "auto"}
         EM, L-BFGS on the likelihood, or EM and then L-BFGS. L-BFGS uses no priors.
+    init : {"clusters", "random"}
+        First guess of the states: clusters of the rows, or one at random for each row, which makes all states nearly
+        alike at first and often ends higher where there are many. Chains that never return start from stretches of each
+        sequence.
     n_init : int
-        Starts: the first from clusters of the rows, others blurred at random; the best is kept.
+        Starts; those after the first are random ones. The best is kept.
     max_iter : int
     tol : float
         Stop when the log-likelihood gains less than this a row.
@@ -112,6 +118,7 @@ class HiddenMarkovModel(BaseEstimator):
         alpha: float = 0.0,
         priors: dict[str, Any] | None = None,
         solver: str = "em",
+        init: str = "clusters",
         n_init: int = 1,
         max_iter: int = 200,
         tol: float = 1e-6,
@@ -133,6 +140,7 @@ class HiddenMarkovModel(BaseEstimator):
         self.alpha = alpha
         self.priors = priors
         self.solver = solver
+        self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -209,8 +217,8 @@ class HiddenMarkovModel(BaseEstimator):
 
     def _read(
         self, X: Any, y: Any, lengths: Any, groups: Any, offset: Any = None
-    ) -> tuple[Sequences, tuple[Array, Array, Array]]:
-        """Sequences, and logarithms of initial and transition probabilities and of densities."""
+    ) -> tuple[Sequences, Rows, tuple[Array, Array, Array]]:
+        """Sequences, their rows, and logarithms of initial and transition probabilities and of densities."""
         check_is_fitted(self)
         data = validate_data(self, X, dtype="float64", reset=False, ensure_all_finite=self.conditional_ or "allow-nan")
         if self.conditional_ and y is None:
@@ -220,18 +228,18 @@ class HiddenMarkovModel(BaseEstimator):
         if response.shape[1] != self.n_columns_:
             raise ValueError(f"y has {response.shape[1]} columns, it had {self.n_columns_} when fitted.")
         rows = rows_of(self, data, response, offset, division)
-        return division, self.model_.logs(self.parameters_, rows)
+        return division, rows, self.model_.logs(self.parameters_, rows)
 
     def predict(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
         """Most probable path of states of each sequence (Viterbi), (n,)."""
-        division, logs = self._read(X, y, lengths, groups, offset)
+        division, _, logs = self._read(X, y, lengths, groups, offset)
         return division.unstack(expectation.viterbi(*logs, division.lengths)[0])
 
     def predict_proba(
         self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None
     ) -> Array:
         """Smoothed probabilities of states, given the whole sequence, (n, K)."""
-        division, logs = self._read(X, y, lengths, groups, offset)
+        division, _, logs = self._read(X, y, lengths, groups, offset)
         step = expectation.EStep(division.lengths, np.ones(len(division)), self.backend)
         return division.unstack(step(*logs).states)
 
@@ -239,14 +247,14 @@ class HiddenMarkovModel(BaseEstimator):
         self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None
     ) -> Array:
         """Filtered probabilities of states, given the rows up to each, (n, K)."""
-        division, logs = self._read(X, y, lengths, groups, offset)
+        division, _, logs = self._read(X, y, lengths, groups, offset)
         return division.unstack(expectation.filtered(*logs, division.lengths))
 
     # -- density -------------------------------------------------------------------------------------------------------
 
     def logpdf(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
         """Log-density of each sequence, (S,)."""
-        division, logs = self._read(X, y, lengths, groups, offset)
+        division, _, logs = self._read(X, y, lengths, groups, offset)
         step = expectation.EStep(division.lengths, np.ones(len(division)), self.backend)
         return step(*logs).loglik
 
@@ -291,6 +299,36 @@ class HiddenMarkovModel(BaseEstimator):
     def stationary_(self) -> Array:
         """Long-run distribution of the states, (K,)."""
         return expectation.stationary(self.transition_)
+
+    def pseudo_residuals(
+        self,
+        X: Any,
+        y: Any = None,
+        lengths: Any = None,
+        groups: Any = None,
+        offset: Any = None,
+        random_state: Any = None,
+    ) -> Array:
+        """Normal quantiles of each entry's distribution function given the rows before it (Zucchini et al. 2016, 6.2).
+
+        They are standard normal, independent over time, if the model is right. Discrete responses are drawn uniformly
+        between the function's values on both sides of the jump (Dunn & Smyth 1996).
+
+        Returns
+        -------
+        ndarray (n, m)
+            NaN where the response is not observed.
+        """
+        check_is_fitted(self)
+        division, rows, logs = self._read(X, y, lengths, groups, offset)
+        weight = expectation.predicted(*logs, division.lengths)[:, :, None]
+        emission, values = self.model_.emission, self.parameters_.emission
+        upper = (weight * emission.cdf(values, rows, rows.y)).sum(axis=1)
+        lower = (weight * emission.cdf(values, rows, rows.y - 1e-9 * (1 + np.abs(rows.y)))).sum(axis=1)
+        u = check_random_state(random_state if random_state is not None else self.random_state).uniform(
+            size=upper.shape
+        )
+        return division.unstack(stats.norm.ppf(lower + u * (upper - lower)))
 
     # -- choice --------------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,8 @@ def fit_model(
     runs = []
     for which in range(estimator.n_init):
         rng = np.random.default_rng([seed, which])
-        gamma = first_guess(rows, division.lengths, estimator.n_states, not returns, rng, which)
+        kind = "position" if not returns and not which else "random" if which else estimator.init
+        gamma = first_guess(rows, division.lengths, estimator.n_states, kind, rng)
         runs.append(_run(estimator, model, rows, step, model.start(rows, division.lengths, gamma, weights)))
         if estimator.verbose:
             print(f"start {which + 1}: log-posterior {runs[-1].objective:.6g} after {len(runs[-1].history) - 1} steps")

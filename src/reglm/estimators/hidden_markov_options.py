@@ -16,6 +16,7 @@ from reglm.statespace.transitions import DrivenTransitions, Transitions
 
 SOLVERS = ("em", "gradient", "auto")
 COVARIATES = ("emission", "transition", "both")
+INITS = ("clusters", "random")
 PRIORS = ("initial", "transition", "emission")
 BLOCKS = ("multinomial", "ordinal", "binomial")
 """Families of which all columns are one response."""
@@ -33,7 +34,7 @@ def check_options(model: Any) -> None:
         value = getattr(model, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name}={value!r} must be a whole number from {least} on.")
-    for name, known in (("solver", SOLVERS), ("covariance", COVARIANCES), ("covariates", COVARIATES)):
+    for name, known in (("solver", SOLVERS), ("covariance", COVARIANCES), ("covariates", COVARIATES), ("init", INITS)):
         if getattr(model, name) not in known:
             raise ValueError(f"{name}={getattr(model, name)!r} is not known; choose one of {known}.")
     for name in ("alpha", "tol", "covariance_floor"):

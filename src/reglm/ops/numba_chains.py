@@ -156,7 +156,7 @@ def _exponentials(x):
 def expect_rows(transition, moves, emission, log_alpha, log_beta, loglik, weight, first, start, stop, counts, gamma):
     """Fill rows start:stop of gamma, and add the moves into them to counts.
 
-    `loglik` (n,) is that of the row's sequence, inf where it is impossible; `weight` (n,); `first` (n,) marks first rows.
+    `loglik` (n,) is that of the row's sequence, inf where it is impossible; `first` (n,) marks first rows.
     """
     work = np.empty((3, emission.shape[1]), emission.dtype)
     ahead = work[2]

@@ -138,3 +138,13 @@ def stationary(transition: Array) -> Array:
         lazy = lazy @ lazy
         lazy /= lazy.sum(axis=1, keepdims=True)
     return lazy.mean(axis=0)
+
+
+def predicted(initial: Array, transition: Array, emission: Array, lengths: Array) -> Array:
+    """``P(z_t = j | y_1..y_{t-1})``, (n, K)."""
+    before = filtered(initial, transition, emission, lengths)
+    out, rows = np.empty_like(before), chains.followers(lengths)
+    out[chains.edges(lengths)[0]] = np.exp(initial)
+    moves = np.exp(transition[rows] if transition.ndim > 2 else transition)
+    out[rows] = (before[rows - 1][:, None] @ moves)[:, 0]
+    return out

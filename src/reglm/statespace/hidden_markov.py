@@ -150,30 +150,28 @@ def em(
     return Run(parameters, history, False)
 
 
-def first_guess(rows: Rows, lengths: Array, K: int, by_position: bool, rng: np.random.Generator, which: int) -> Array:
-    """Probabilities of states (n, K) to start from: clusters of the rows, later starts blurred at random.
+def first_guess(rows: Rows, lengths: Array, K: int, kind: str, rng: np.random.Generator) -> Array:
+    """Probabilities of states (n, K) to start from.
 
     Parameters
     ----------
     rows : Rows
     lengths : ndarray (S,)
     K : int
-    by_position : bool
-        Divide each sequence into K stretches instead: for chains that never return.
+    kind : {"clusters", "random", "position"}
+        Clusters of the rows; a state at random for each row, with half of the weight; K stretches of each sequence, for
+        chains that never return.
     rng : Generator
-    which : int
-        Number of the start; 0 is the plain one.
     """
-    n = len(rows.y)
-    if by_position:
+    if kind == "random":
+        return 0.5 / K + 0.5 * np.eye(K)[rng.integers(0, K, len(rows.y))]
+    if kind == "position":
         label = np.concatenate([np.arange(m) * K // m for m in lengths])
     else:
         spread = np.nanstd(rows.y, axis=0)
         y = (rows.y - np.nanmean(rows.y, axis=0)) / np.where(spread > 0, spread, 1.0)
         label = cluster(np.nan_to_num(y), K, rng)
-    gamma = np.eye(K)[label]
-    blur = 0.1 if not which else 0.5
-    return (1 - blur) * gamma + blur * (np.full((n, K), 1 / K) if not which else rng.dirichlet(np.ones(K), n))
+    return 0.1 / K + 0.9 * np.eye(K)[label]
 
 
 def cluster(y: Array, K: int, rng: np.random.Generator, rounds: int = 10) -> Array:

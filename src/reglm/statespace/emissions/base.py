@@ -64,6 +64,10 @@ class Emission(ABC):
     def level(self, parameters: Parameters) -> Array:
         """A number for each state, by which they are ordered (K,)."""
 
+    @abstractmethod
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Distribution functions of the columns at y (n, m) given each state, (n, K, m)."""
+
     # -- free parameters: for gradients and standard errors ------------------------------------------------------------
 
     @abstractmethod

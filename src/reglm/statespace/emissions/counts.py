@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 from scipy.special import gammaln
 
 from reglm.parameters import Array
@@ -67,6 +68,11 @@ class Counts(Emission):
         """Draw."""
         mean = parameters["mean"][states]
         return (rng.random(mean.shape) < mean if self.family == "bernoulli" else rng.poisson(mean)).astype(float)
+
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Bernoulli or Poisson."""
+        kind = stats.bernoulli if self.family == "bernoulli" else stats.poisson
+        return kind.cdf(y[:, None], parameters["mean"])
 
     def level(self, parameters: Parameters) -> Array:
         """Sum of the means."""

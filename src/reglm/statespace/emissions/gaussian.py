@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import ndtr
 
 from reglm.parameters import Array
 from reglm.statespace.emissions.base import Emission, Parameters, Rows, Variable
@@ -125,6 +126,11 @@ class Gaussian(Emission):
         z = rng.normal(size=(len(states), parameters["mean"].shape[1]))
         return parameters["mean"][states] + np.einsum("nij,nj->ni", roots[states], z)
 
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Normal."""
+        deviation = np.sqrt(np.einsum("kii->ki", parameters["covariance"]))
+        return ndtr((y[:, None] - parameters["mean"]) / deviation)
+
     def level(self, parameters: Parameters) -> Array:
         """First mean."""
         return parameters["mean"][:, 0]
@@ -175,7 +181,7 @@ class Gaussian(Emission):
             residual = (y - free["mean"][k]) * mask
             if self.covariance in ("full", "tied"):
                 root = free["root"][0 if self.covariance == "tied" else k]
-                diagonal = pt.diag(root)
+                diagonal = (root * np.eye(d)).sum(axis=1)
                 lower = root * np.tril(np.ones((d, d)), -1) + pt.exp(diagonal) * np.eye(d)
                 z, log_det = residual @ lower.T, diagonal.sum()
             else:

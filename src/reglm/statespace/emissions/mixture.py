@@ -76,6 +76,12 @@ class Mixture(Emission):
         component = np.minimum((rng.random((len(states), 1)) > below).sum(axis=1), self.M - 1)
         return self.component.simulate(rng, self._flat(parameters), states * self.M + component, rows)
 
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Weighted sum of the components'."""
+        weight = parameters["weight"]
+        flat = self.component.cdf(self._flat(parameters), rows, y)
+        return np.einsum("km,nkmd->nkd", weight, flat.reshape(len(y), *weight.shape, -1))
+
     def level(self, parameters: Parameters) -> Array:
         """First entry of the mean."""
         return (parameters["weight"] * parameters["mean"][:, :, 0]).sum(axis=1)

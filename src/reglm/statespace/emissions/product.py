@@ -57,6 +57,16 @@ class Product(Emission):
             out[:, list(columns)] = emission.simulate(rng, part, states, r)
         return out
 
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Block by block."""
+        out = np.empty((len(y), self._states(parameters), y.shape[1]))
+        for (_, columns, _), (emission, part, r) in zip(self.blocks, self._parts(parameters, rows), strict=True):
+            out[:, :, list(columns)] = emission.cdf(part, r, y[:, list(columns)])
+        return out
+
+    def _states(self, parameters: Parameters) -> int:
+        return len(next(iter(parameters.values())))
+
     def level(self, parameters: Parameters) -> Array:
         """That of the first block."""
         name, _, emission = self.blocks[0]

@@ -264,6 +264,24 @@ class Regression(Emission):
                 out[own] = self.family.simulate(rng, mu[own], phi, size, **self.shapes(parameters, k))
         return out
 
+    def cdf(self, parameters: Parameters, rows: Rows, y: Array) -> Array:
+        """Distribution function of the family.
+
+        Raises
+        ------
+        ValueError
+            If the response has several columns that belong together.
+        """
+        if self.family.name in ("multinomial", "ordinal", "binomial"):
+            raise ValueError(
+                f"family={self.family.name!r}: a response of several columns has no distribution function."
+            )
+        found = []
+        for k, mu in enumerate(self.located(parameters, rows)):
+            phi = np.exp(parameters["log_dispersion"][k]) if "log_dispersion" in parameters else 1.0
+            found.append(self.family.distribution(mu, phi, **self.shapes(parameters, k)).cdf(y))
+        return np.stack(found, axis=1)
+
     def table(self, parameters: Parameters) -> dict[str, Array]:
         """Coefficients, and dispersion and shapes as users know them."""
         found = {name: parameters[name] for name in self._names if name != "log_dispersion"}
