@@ -372,6 +372,7 @@ class LinearGaussianSSM(LinearGaussianRows, RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
+        tags.input_tags.sparse = True
         tags.target_tags.multi_output = self._is_free
         return tags
 

@@ -109,7 +109,8 @@ class LinearGaussianRows:
             self._series = [str(name) for name in getattr(self, "feature_names_in_", range(series.shape[1]))]
             return np.array(series), np.empty((len(series), 0)), None
         self._design = Design.fit(X, estimator=self)
-        series, self._is_vector = self._numbers(y), np.ndim(y) < 2
+        given = check_array(y, ensure_2d=False, dtype="float64", input_name="y", ensure_all_finite="allow-nan")
+        series, self._is_vector = self._numbers(given), given.ndim < 2
         if series.shape[1] == 1 and not self._is_vector and not hasattr(y, "columns"):
             message = "A column-vector y was passed when a 1d array was expected."
             warnings.warn(message, DataConversionWarning, stacklevel=4)
