@@ -44,9 +44,11 @@ def pseudo_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.G
     chosen = [variables[i] for i in rng.integers(len(variables), size=len(V))]
     rows: list[int] = []
     states: list[Array] = []
+    own: list[int] = []
     for i, (kind, first, last) in enumerate(chosen):
         v = V[i, first:last]
         others = [v, 1 - v] if kind == "bernoulli" else list(np.eye(last - first))
+        own.append(len(rows) + (0 if kind == "bernoulli" else int(np.argmax(v))))
         rows += [i] * len(others)
         states += others
     changed = np.array(V[rows], dtype=float)
@@ -55,7 +57,7 @@ def pseudo_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.G
     minus_f = -free_energy(visible, theta, changed)
     edges = np.flatnonzero(np.diff(rows, prepend=-1))
     totals = np.logaddexp.reduceat(minus_f, edges)
-    return len(variables) * float(np.mean(-free_energy(visible, theta, V) - totals))
+    return len(variables) * float(np.mean(minus_f[own] - totals))
 
 
 def reconstruction_error(visible: Visible, theta: Theta, V: Array, mean: Array) -> float:
