@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from reglm import RecursiveGLMRegressor, families, links
+from reglm.kernels.primal import Decomposition
 from reglm.response import Response
 from reglm.statespace import reservoir as module
-from reglm.statespace.readout import Decomposition
 from reglm.statespace.reservoir import draw, radius
 from reglm.statespace.sequences import sequences
 

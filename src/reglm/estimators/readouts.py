@@ -17,9 +17,9 @@ from reglm.estimators.regressor import RecursiveGLMRegressor
 from reglm.families import Family
 from reglm.fitting.intercept import fit_intercept
 from reglm.kernels.irls_criteria import CRITERIA
+from reglm.kernels.primal import Chosen, Decomposition
 from reglm.parameters import Array
 from reglm.response import Response
-from reglm.statespace.readout import Chosen, Decomposition
 
 AT_THE_EDGE = ("bernoulli", "poisson")
 """Families whose constant columns would have infinite linear predictors: they get Jeffreys's constant."""

@@ -1,14 +1,14 @@
-"""The penalty of a generalized linear model on states, chosen by leave-one-out from one decomposition.
+"""The penalty of a generalized linear model on given features, chosen by leave-one-out from one decomposition.
 
 With an unpenalised intercept, rows scaled by the roots of their weights, Q the basis of the intercept's column and
-``M = I - Q Q'``, the singular values ``M F~ = U S V'`` of the states F serve every penalty: for gaussian responses
+``M = I - Q Q'``, the singular values ``M F~ = U S V'`` of the features F serve every penalty: for gaussian responses
 leave-one-out is exact (`reglm.kernels.penalties`), for others it is one Newton step from the fit to all rows
-(`reglm.kernels.irls_dual`). No crossproduct is formed: neighbouring states are all but collinear.
+(`reglm.kernels.irls_dual`). No crossproduct is formed: the states of a reservoir, for one, are all but collinear.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -20,7 +20,9 @@ from reglm.kernels.irls_criteria import Smoother
 from reglm.kernels.irls_problem import Problem
 from reglm.kernels.lowrank import LowRank, Rows, scaled_rows
 from reglm.parameters import Array
-from reglm.response import Response
+
+if TYPE_CHECKING:
+    from reglm.response import Response
 
 SPAN = (1e-15, 1e1)
 """Ends of the grid of penalties, as shares of the largest squared singular value."""
@@ -55,7 +57,7 @@ class Chosen(NamedTuple):
 
 
 class Decomposition:
-    """Singular value decomposition of states beside an intercept.
+    """Singular value decomposition of features beside an intercept.
 
     Parameters
     ----------
