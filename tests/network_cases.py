@@ -23,6 +23,8 @@ ARGUMENTS = {
     "branches": (layers.Dense(2, "tanh"), layers.Select(("a", "c"))),
 }
 VARIANTS = [
+    layers.Tied((layers.Dense(4, "tanh"), layers.Dense(2, "sigmoid"), layers.Dense(3))),
+    layers.Corrupt("gaussian", 0.5),
     layers.Dense(3, "maxout"),
     layers.Dense(3, "relu", bias=False, init="orthogonal"),
     layers.Dense(3, "softmax"),

@@ -39,6 +39,8 @@ def _add_weight(J: Array, tap: Tap, h: list[Array], delta: Array) -> None:
         for c in range(codes.shape[1]):
             known = np.flatnonzero(codes[:, c] >= 0)
             J[known, codes[known, c]] += delta[known, c]
+    elif tap.kind == "transposed":
+        J += np.einsum("isp,isk->ipk", _positions(delta, n), _positions(h[0], n))
     elif tap.kind == "triangular":
         above = np.triu_indices(delta.shape[1], 1)
         J += h[0][:, above[0]] * delta[:, above[1]]
@@ -165,6 +167,8 @@ def _affine(tap: Tap, h: list[Array], v: Mapping[str, Array], shape: tuple[int, 
     if tap.kind == "lookup":
         rows = np.where(h[0][:, :, None] >= 0, V[h[0]], 0.0)
         return rows.sum(axis=1) if rows[0].size != shape[1] else rows.reshape(shape)
+    if tap.kind == "transposed":
+        return h[0] @ V.T + a
     if tap.kind == "triangular":
         V, entries = np.zeros((shape[1], shape[1]), V.dtype), V
         V[np.triu_indices(shape[1], 1)] = entries
@@ -176,6 +180,8 @@ def _weight_gradient(tap: Tap, h: list[Array], d: Array, shape: tuple[int, ...])
     """``h' d`` in the shape of the weight."""
     if tap.kind == "dense":
         return h[0].T @ d
+    if tap.kind == "transposed":
+        return d.T @ h[0]
     if tap.kind == "triangular":
         return (h[0].T @ d)[np.triu_indices(d.shape[1], 1)]
     if tap.kind == "sparse":

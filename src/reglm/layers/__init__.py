@@ -6,6 +6,7 @@ from reglm.layers.inputs import Embedding, Periodic, PiecewiseLinear, Select, Sp
 from reglm.layers.ordered import Ordered
 from reglm.layers.recurrent import Last, Recurrent
 from reglm.layers.scope import Batch, PackedRows, Scope, SparseRows, Tap, Trace
+from reglm.layers.tied import Corrupt, Tied
 from reglm.layers.units import RBF, Activation, BatchNorm, Dense, Dropout
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Activation",
     "Batch",
     "BatchNorm",
+    "Corrupt",
     "Dense",
     "Dropout",
     "Embedding",
@@ -31,6 +33,7 @@ __all__ = [
     "SparseRows",
     "Spline",
     "Tap",
+    "Tied",
     "Trace",
     "from_config",
     "inner_layers",

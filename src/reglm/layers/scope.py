@@ -57,9 +57,9 @@ class Tap:
 
     Parameters
     ----------
-    kind : {"dense", "triangular", "sparse", "lookup", "shared"}
-        How `h` is stored: a matrix (W has all entries or those above its diagonal), CSR rows, codes standing for
-        indicator rows, or nothing (bias only).
+    kind : {"dense", "transposed", "triangular", "sparse", "lookup", "shared"}
+        How `h` is stored: a matrix (W has all entries, is transposed, or has those above its diagonal), CSR rows,
+        codes standing for indicator rows, or nothing (bias only).
     h : tuple of variables
     a : variable
         The output, in which eta is differentiated.
@@ -122,6 +122,11 @@ class Scope:
         if isinstance(h, SparseRows):
             return self._tap("sparse", tuple(h), ops.sparse_affine(*h, *parameters), weight, bias)
         return self._tap("dense", (h,), ops.affine(h, *parameters), weight, bias)
+
+    def transposed(self, h: TensorVariable, weight: str, bias: str) -> TensorVariable:
+        """``h W' + b`` with weights that another affine map has too, tapped."""
+        W, b = (self.parameters[self.prefix + name] for name in (weight, bias))
+        return self._tap("transposed", (h,), ops.affine(h, W.T, b), weight, bias)
 
     def lookup(self, codes: TensorVariable, table: str, pool: bool) -> TensorVariable:
         """Rows of a table, (n, C) codes to (n, C d), or added up to (n, d); tapped."""

@@ -30,12 +30,15 @@ class Dense(Layer):
     bias : bool
     init : str or callable
         Start of W; "auto" is He for rectifiers, Glorot otherwise.
+    bias_init : str or callable
+        Start of b.
     """
 
     units: int
     activation: str = "identity"
     bias: bool = True
     init: str | Callable[..., Array] = "auto"
+    bias_init: str | Callable[..., Array] = "zeros"
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
@@ -54,7 +57,7 @@ class Dense(Layer):
         for suffix in self._suffixes:
             found.append(Spec(f"W{suffix}", (width, self.units), init, penalised=True))
             if self.bias:
-                found.append(Spec(f"b{suffix}", (self.units,)))
+                found.append(Spec(f"b{suffix}", (self.units,), initialiser(self.bias_init)))
         return found
 
     def width(self, width: int) -> int:
