@@ -16,6 +16,8 @@ What takes the results ``est.inference()`` shows effects with their uncertainty:
 Of sequence models: ``forecast`` draws the fan after the series.
 
 Of kernel regressions: ``penalty_path`` for what chose the penalty, ``kernel_matrix`` and ``spectrum`` for the kernel.
+
+Of Boltzmann machines: ``filters`` for the weights, ``samples`` for rows, ``free_energy_gap`` for overfitting.
 """
 
 from reglm.plots.architecture import architecture
@@ -23,6 +25,7 @@ from reglm.plots.calibration import calibration, calibration_table
 from reglm.plots.comparison import comparison
 from reglm.plots.curves import ale, individual_curves, partial_dependence
 from reglm.plots.effects import effect_table, partial_effect
+from reglm.plots.energy import filters, free_energy_gap, samples
 from reglm.plots.forecasts import forecast
 from reglm.plots.forests import importance, marginal_effects, relativities
 from reglm.plots.influence import diagnose, leverage
@@ -43,7 +46,9 @@ __all__ = [
     "diagnose",
     "double_lift",
     "effect_table",
+    "filters",
     "forecast",
+    "free_energy_gap",
     "gini",
     "importance",
     "individual_curves",
@@ -61,6 +66,7 @@ __all__ = [
     "relativities",
     "reliability",
     "residuals",
+    "samples",
     "scale_location",
     "spectrum",
     "training_curve",
