@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from reglm import (
     ArchitectureSearch,
     EchoStateNetwork,
+    LinearGaussianSSM,
     RecurrentGLM,
     RecursiveGLMClassifier,
     RecursiveGLMRegressor,
@@ -27,6 +28,7 @@ SEARCHES = [ArchitectureSearch(estimator, [()]) for estimator in ESTIMATORS]
 ENERGIES = [RestrictedBoltzmannMachine(5)]
 SEQUENCES = [
     EchoStateNetwork(n_units=10, alphas=5, random_state=0),
+    LinearGaussianSSM(max_iter=3),
     RecurrentGLM("elman", 2, max_iter=20),
     RecurrentGLM("elman", 2, "multinomial", max_iter=20),
 ]
