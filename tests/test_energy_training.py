@@ -7,7 +7,7 @@ from scipy.stats import chisquare, kstest
 from test_energy import LAYERS, parameters, rows
 
 from reglm import threads
-from reglm.energy import enumeration, gibbs
+from reglm.energy import enumeration, gibbs, jax_gibbs
 from reglm.energy.free_energy import Theta, gradient, initial
 from reglm.energy.gibbs import Chains, Layers
 from reglm.energy.monitoring import Watch, pseudo_likelihood
@@ -221,3 +221,20 @@ def test_an_interrupted_run_keeps_the_best():
 def test_options_that_cannot_be_used_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         Settings(**options)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sweeps_by_jax_reach_the_exact_marginal(dtype):
+    pytest.importorskip("jax")
+    visible = layer(["bernoulli", ("categorical", 3), "gaussian"])
+    theta = Theta(*(block.astype(dtype) for block in parameters(visible, 4)))
+    rng = np.random.default_rng(3)
+    start = (rng.random((6000, 4)) < 0.5).astype(dtype)
+    v, h = jax_gibbs.sweeps(visible, theta, start, 7, 30)
+    exact = enumeration.moments(visible, Theta(*(block.astype(float) for block in theta)))
+    assert v.dtype == h.dtype == dtype
+    visible.check(v)
+    assert_allclose(h.mean(axis=0), exact.c, atol=0.03)
+    assert_allclose(v[:, :4].mean(axis=0), exact.b[:4], atol=0.03)
+    again, _ = jax_gibbs.sweeps(visible, theta, start, 7, 30)
+    assert_array_equal(again, v)
