@@ -76,6 +76,14 @@ def test_samples_have_the_moments_of_the_model(binary):
     draws = binary.sample(6000, n_sweeps=150)
     exact = enumeration.moments(binary.visible_, binary.theta_)
     assert_allclose(draws.mean(axis=0), exact.b, atol=0.03)
+    with pytest.raises(ValueError, match="backend='torch'"):
+        binary.sample(backend="torch")
+
+
+def test_jax_samples_too(binary):
+    pytest.importorskip("jax")
+    draws = binary.sample(6000, n_sweeps=100, backend="jax")
+    assert_allclose(draws.mean(axis=0), enumeration.moments(binary.visible_, binary.theta_).b, atol=0.03)
 
 
 def test_reconstruction_is_the_conditional_mean(binary):
@@ -127,6 +135,9 @@ def test_scales_of_gaussian_columns_change_nothing():
     scale, shift = np.array([10.0, 0.1, 2.0]), np.array([5.0, 0.0, -3.0])
     two = RestrictedBoltzmannMachine(6, "gaussian", **options).fit(shift + scale * rows)
     assert_allclose(one.logpdf(rows), two.logpdf(shift + scale * rows) + np.log(scale).sum(), rtol=1e-7)
+    watched = RestrictedBoltzmannMachine(6, "gaussian", **options, likelihood_every=40).fit(shift + scale * rows)
+    watched_now = watched.history_["log_likelihood"][-1]
+    assert_allclose(watched_now, two.score(shift + scale * rows), atol=0.05)  # of the last epoch, not averaged
     assert_allclose(one.transform(rows), two.transform(shift + scale * rows), rtol=1e-6)
     independent = multivariate_normal(rows.mean(axis=0), np.diag(rows.var(axis=0))).logpdf(rows).mean()
     assert one.score(rows) > independent + 0.3
@@ -166,7 +177,10 @@ def test_training_goes_on():
 
 
 def test_monitoring_watches_rows_held_out():
-    model = RestrictedBoltzmannMachine(3, validation_fraction=0.2, **QUICK).fit(X)
+    model = RestrictedBoltzmannMachine(3, validation_fraction=0.2, likelihood_every=20, **QUICK).fit(X)
+    likelihood = np.array(model.history_["log_likelihood"])
+    assert_array_equal(np.flatnonzero(~np.isnan(likelihood)), [19, 39])
+    assert likelihood[-1] > -3.6
     assert {len(values) for values in model.history_.values()} == {40}
     gap = np.subtract(model.history_["free_energy_validation"], model.history_["free_energy_train"])
     assert_allclose(model.history_["gap"], gap)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
+from reglm.energy import annealing, enumeration
 from reglm.energy.free_energy import Theta, free_energy
 from reglm.energy.visible import Visible
 from reglm.parameters import Array
 
 ROWS = 500
 """Rows of each set that are looked at after every epoch."""
+SMALL = 14
+"""Binary units on the smaller side up to which the log-likelihood on the way is exact."""
 BLOWN_UP = 2.0
 """Multiple of what independent columns reach beyond which training counts as diverged."""
-NAMES = ("pseudo_likelihood", "reconstruction_error", "free_energy_train", "free_energy_validation", "gap")
+NAMES = (
+    "pseudo_likelihood", "reconstruction_error", "free_energy_train", "free_energy_validation", "gap",
+    "log_likelihood",
+)  # fmt: skip
+CHAINS, TEMPERATURES = 50, 1000
+"""Of annealed importance sampling on the way."""
 
 
 def pseudo_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.Generator) -> float:
@@ -60,6 +70,18 @@ def pseudo_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.G
     return len(variables) * float(np.mean(minus_f[own] - totals))
 
 
+def log_likelihood(visible: Visible, theta: Theta, V: Array, rng: np.random.Generator) -> float:
+    """Mean log-density of complete rows; log Z exact for small machines, else by short annealed importance sampling."""
+    if enumeration.is_small(visible, len(theta.c), SMALL):
+        return float(enumeration.log_likelihood(visible, theta, V, SMALL).mean())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is a rough estimate, and meant to be
+        found = annealing.log_partition(
+            visible, theta, V, n_chains=CHAINS, temperatures=TEMPERATURES, backward=False, rng=rng
+        )
+    return float(-free_energy(visible, theta, V).mean() - found.log_z)
+
+
 def reconstruction_error(visible: Visible, theta: Theta, V: Array, mean: Array) -> float:
     """Squared error of ``E[v | E[h | v]]`` over that of the column means (D,), 1 for independent columns."""
     found = visible.mean(theta.visible_input(theta.hidden_mean(V)))
@@ -79,6 +101,10 @@ class Watch:
         Complete rows; there may be no rows for validation.
     seed : int
         Of the variables that the pseudo-likelihood looks at, the same every time.
+    every : int
+        Epochs between two estimates of the log-likelihood of the rows; 0 for none.
+    shift : float
+        Added to log-likelihoods: what the scales of columns contribute.
 
     Attributes
     ----------
@@ -91,6 +117,8 @@ class Watch:
     train: Array
     validation: Array
     seed: int = 0
+    every: int = 0
+    shift: float = 0.0
     history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NAMES})
 
     def __post_init__(self) -> None:
@@ -100,6 +128,13 @@ class Watch:
 
     def _pseudo(self, theta: Theta) -> float:
         return pseudo_likelihood(self.visible, theta, self.judged, np.random.default_rng(self.seed))
+
+    def _likelihood(self, theta: Theta) -> float:
+        epoch = len(self.history["log_likelihood"]) + 1
+        if not self.every or epoch % self.every:
+            return float("nan")
+        rng = np.random.default_rng([self.seed, epoch])
+        return log_likelihood(self.visible, theta, self.judged, rng) + self.shift
 
     def __call__(self, theta: Theta) -> bool:
         """Look, write down, and say whether training goes on without having blown up."""
@@ -112,7 +147,7 @@ class Watch:
             train = float(np.mean(free_energy(self.visible, theta, self.train)))
             new = free_energy(self.visible, theta, self.validation) if len(self.validation) else np.array([np.nan])
         validation = float(np.mean(new))
-        figures = (pseudo, error, train, validation, validation - train)
+        figures = (pseudo, error, train, validation, validation - train, self._likelihood(theta))
         for name, figure in zip(NAMES, figures, strict=True):
             self.history[name].append(figure)
         blown = error > BLOWN_UP or pseudo < BLOWN_UP * self.lowest - 1 or not np.isfinite(error + train)

@@ -77,6 +77,9 @@ class RestrictedBoltzmannMachine(
         Also learn the variances of Gaussian columns given the hidden units; else they stay those of the columns.
     validation_fraction : float
         Rows that are not trained on but watched.
+    likelihood_every : int
+        Epochs between two estimates of the log-likelihood on the way, by annealed importance sampling where the machine
+        is large; 0 for none.
     dtype : {"float32", "float64"}
         Of training; all questions are answered in double precision.
     verbose : int
@@ -95,7 +98,8 @@ class RestrictedBoltzmannMachine(
         With ``supervised=True``.
     history_ : dict of lists
         By epoch, on up to 500 rows: "pseudo_likelihood", "reconstruction_error" (1 is that of the column means),
-        "free_energy_train", "free_energy_validation" and their "gap", which grows when the machine overfits.
+        "free_energy_train", "free_energy_validation" and their "gap", which grows when the machine overfits;
+        "log_likelihood" where it was estimated, else NaN. Rows held out are looked at if there are any.
     n_iter_ : int
         Epochs.
     status_ : str
@@ -132,7 +136,8 @@ class RestrictedBoltzmannMachine(
         batch_size: int = 100, max_iter: int = 20, learning_rate: float = 0.05, schedule: Any = "cosine",
         momentum: float = 0.0, weight_decay: float = 0.0, sparsity_target: float | None = None,
         sparsity_cost: float = 0.1, centring: bool = True, averaging: float = 0.25, learn_variance: bool = True,
-        validation_fraction: float = 0.0, dtype: str = "float32", verbose: int = 0, random_state: Any = None,
+        validation_fraction: float = 0.0, likelihood_every: int = 0, dtype: str = "float32", verbose: int = 0,
+        random_state: Any = None,
     ) -> None:  # fmt: skip
         self.n_hidden = n_hidden
         self.visible = visible
@@ -154,6 +159,7 @@ class RestrictedBoltzmannMachine(
         self.averaging = averaging
         self.learn_variance = learn_variance
         self.validation_fraction = validation_fraction
+        self.likelihood_every = likelihood_every
         self.dtype = dtype
         self.verbose = verbose
         self.random_state = random_state
@@ -232,6 +238,8 @@ class RestrictedBoltzmannMachine(
             raise ValueError(f"n_hidden={self.n_hidden!r} must be a whole number of at least 1.")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction={self.validation_fraction!r} must be in [0, 1).")
+        if self.likelihood_every < 0:
+            raise ValueError(f"likelihood_every={self.likelihood_every!r} must be 0 or a number of epochs.")
         settings = self._settings(once)
         rows = self._read(X, reset=True)
         self.columns_ = learn(rows, self.visible)
@@ -276,7 +284,8 @@ class RestrictedBoltzmannMachine(
         complete = [rows[~np.isnan(rows).any(axis=1)][:ROWS] for rows in (V, held)]
         if not len(complete[0]):
             complete[0] = start[:ROWS]
-        watch = Watch(self.visible_, base, complete[0], complete[1])
+        shift = -float(np.log(self.columns_.scale).sum())
+        watch = Watch(self.visible_, base, complete[0], complete[1], every=self.likelihood_every, shift=shift)
         with Monitor(self, X, y) as monitor:
             outcome = run(
                 self._trainer, values, free if free.any() else None, watch, epochs,

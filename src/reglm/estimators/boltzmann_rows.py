@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from reglm.energy import annealing, enumeration
+from reglm.compiling import check_backend
+from reglm.energy import annealing, enumeration, jax_gibbs
 from reglm.energy.conditional import complete
 from reglm.energy.free_energy import Theta, free_energy
 from reglm.energy.gibbs import Chains, Layers
@@ -196,7 +197,9 @@ class BoltzmannRows(BaseEstimator):
         found = complete(self.visible_, self.theta_, rows, self._rng(random_state), n_sweeps, burn_in)
         return self.columns_.decode(found.means if kind == "mean" else found.draws)
 
-    def sample(self, n: int = 1, *, n_sweeps: int = 1000, kind: str = "draw", random_state: Any = None) -> Any:
+    def sample(
+        self, n: int = 1, *, n_sweeps: int = 1000, kind: str = "draw", backend: str = "numba", random_state: Any = None
+    ) -> Any:  # fmt: skip
         """Draw rows, each at the end of a Markov chain of its own.
 
         Parameters
@@ -206,6 +209,8 @@ class BoltzmannRows(BaseEstimator):
             Length of the chains, from independent columns.
         kind : {"draw", "mean"}
             Values, or their conditional means given the last hidden units.
+        backend : {"numba", "jax"}
+            What runs the sweeps.
         random_state : int, Generator, RandomState or None
             By default that of the model.
 
@@ -217,12 +222,19 @@ class BoltzmannRows(BaseEstimator):
         check_is_fitted(self)
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is not known; choose one of {KINDS}.")
+        if backend not in ("numba", "jax"):
+            raise ValueError(f"backend={backend!r} is not known; choose 'numba' or 'jax'.")
+        check_backend(backend)
         rng, layers = self._rng(random_state), Layers.of(self.visible_, self.theta_)
         start = self.visible_.draw(np.tile(self.theta_.b, (n, 1)), self.theta_.log_var, rng)
         chains = Chains(np.zeros((n, len(self.theta_.c))), self.visible_.size, rng)
         chains.start_at(layers, start)
-        chains.advance(layers, n_sweeps)
-        V = chains.v if kind == "draw" else chains.eta
+        if backend == "jax":
+            V, h = jax_gibbs.sweeps(self.visible_, self.theta_, chains.h, int(rng.integers(2**31)), n_sweeps)
+            V = V if kind == "draw" else self.visible_.mean(self.theta_.visible_input(h))
+        else:
+            chains.advance(layers, n_sweeps)
+            V = chains.v if kind == "draw" else chains.eta
         rows = self.columns_.decode(V)
         return (rows, self.classes_[np.argmax(V[:, -len(self.classes_) :], axis=1)]) if self.supervised else rows
 
