@@ -9,6 +9,7 @@ from reglm import (
     ArchitectureSearch,
     EchoStateNetwork,
     LinearGaussianSSM,
+    HiddenMarkovModel,
     RecurrentGLM,
     RecursiveGLMClassifier,
     RecursiveGLMRegressor,
@@ -31,6 +32,7 @@ SEQUENCES = [
     LinearGaussianSSM(max_iter=3),
     RecurrentGLM("elman", 2, max_iter=20),
     RecurrentGLM("elman", 2, "multinomial", max_iter=20),
+    HiddenMarkovModel(max_iter=20, random_state=0),
 ]
 
 ORDER = "what a row says depends on the rows before it"

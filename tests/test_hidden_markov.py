@@ -244,7 +244,7 @@ BAD = {
     "quasi": (lambda: HiddenMarkovModel(family="quasipoisson").fit(np.abs(Y)), "claims no likelihood"),
     "counts": (lambda: HiddenMarkovModel(family="poisson").fit(Y - 50), "Counts cannot be negative"),
     "list": (lambda: HiddenMarkovModel(family=["gaussian"]).fit(Y), "names 1 columns"),
-    "weights": (lambda: HiddenMarkovModel().fit(Y, sample_weight=np.arange(100.0)), "differs within"),
+    "weights": (lambda: HiddenMarkovModel().fit(Y, sample_weight=-np.ones(100)), "must not be negative"),
     "priors": (lambda: HiddenMarkovModel(priors={"mean": 1}).fit(Y), "priors has"),
     "solver": (lambda: HiddenMarkovModel(solver="adam").fit(Y), "solver='adam'"),
     "hidden": (lambda: HiddenMarkovModel(hidden=(3, 3)).fit(Y), "at most one hidden layer"),

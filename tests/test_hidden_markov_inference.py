@@ -102,7 +102,13 @@ def test_emissions_and_moves_depend_on_covariates():
     drawn, _ = model.sample(X=x, random_state=0)
     assert drawn.shape == (n, 1)
     with pytest.raises(ValueError, match="pass y too"):
-        model.predict(x)
+        model.logpdf(x)
+    unseen = model.predict_proba(x)  # what the covariates alone say
+    np.testing.assert_allclose(
+        unseen[1],
+        unseen[0]
+        @ np.exp(model.model_.transitions.log(model.parameters_.moves, (x - model._scaling[0]) / model._scaling[1])[1]),
+    )
 
 
 def test_lags_without_effect_change_nothing_and_with_it_help():

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from reglm.estimators.hidden_markov_fitting import fit_model, rows_of, sequence_weights
-from reglm.estimators.hidden_markov_options import build, check_options
+from reglm.estimators.hidden_markov_options import HiddenMarkovOptions, build, check_options
 from reglm.parameters import Array
 from reglm.statespace import expectation
 from reglm.statespace.emissions import Rows
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class HiddenMarkovModel(BaseEstimator):
+class HiddenMarkovModel(HiddenMarkovOptions, BaseEstimator):
     """Hidden Markov model: rows are independent given the state of a Markov chain (Zucchini et al. 2016).
 
     Without y the columns of X are the response: a density model of sequences. With y the model is one of y given the
@@ -102,53 +102,6 @@ class HiddenMarkovModel(BaseEstimator):
     model_: Model
     parameters_: Parameters
 
-    def __init__(
-        self,
-        n_states: int = 2,
-        family: Any = "gaussian",
-        *,
-        covariance: str = "full",
-        n_mixtures: int = 1,
-        order: int = 0,
-        transitions: Any = None,
-        covariates: str = "emission",
-        link: Any = None,
-        hidden: Any = (),
-        activation: str = "tanh",
-        alpha: float = 0.0,
-        priors: dict[str, Any] | None = None,
-        solver: str = "em",
-        init: str = "clusters",
-        n_init: int = 1,
-        max_iter: int = 200,
-        tol: float = 1e-6,
-        covariance_floor: float = 1e-6,
-        backend: str = "auto",
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_states = n_states
-        self.family = family
-        self.covariance = covariance
-        self.n_mixtures = n_mixtures
-        self.order = order
-        self.transitions = transitions
-        self.covariates = covariates
-        self.link = link
-        self.hidden = hidden
-        self.activation = activation
-        self.alpha = alpha
-        self.priors = priors
-        self.solver = solver
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.covariance_floor = covariance_floor
-        self.backend = backend
-        self.random_state = random_state
-        self.verbose = verbose
-
     # -- fitting -------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -165,7 +118,7 @@ class HiddenMarkovModel(BaseEstimator):
         lengths : array-like of int (S,), optional
         groups : array-like (n,), optional
         sample_weight : array-like (n,), optional
-            Weight of each row's sequence, the same for all its rows: by how much its log-likelihood is multiplied.
+            A sequence's log-likelihood is multiplied by the mean weight of its rows.
         offset : array-like (n,), optional
             Added to the linear predictors of y.
 
@@ -221,17 +174,16 @@ class HiddenMarkovModel(BaseEstimator):
         """Sequences, their rows, and logarithms of initial and transition probabilities and of densities."""
         check_is_fitted(self)
         data = validate_data(self, X, dtype="float64", reset=False, ensure_all_finite=self.conditional_ or "allow-nan")
-        if self.conditional_ and y is None:
-            raise ValueError("this model was fitted to y given X; pass y too.")
         division = sequences(len(data), lengths, groups)
-        response = _response(y, len(data)) if self.conditional_ else data
+        unknown = np.full((len(data), self.n_columns_), np.nan)
+        response = data if not self.conditional_ else unknown if y is None else _response(y, len(data))
         if response.shape[1] != self.n_columns_:
             raise ValueError(f"y has {response.shape[1]} columns, it had {self.n_columns_} when fitted.")
         rows = rows_of(self, data, response, offset, division)
         return division, rows, self.model_.logs(self.parameters_, rows)
 
     def predict(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
-        """Most probable path of states of each sequence (Viterbi), (n,)."""
+        """Most probable path of states of each sequence (Viterbi), (n,); here and below, y not given is unobserved."""
         division, _, logs = self._read(X, y, lengths, groups, offset)
         return division.unstack(expectation.viterbi(*logs, division.lengths)[0])
 
@@ -253,7 +205,15 @@ class HiddenMarkovModel(BaseEstimator):
     # -- density -------------------------------------------------------------------------------------------------------
 
     def logpdf(self, X: Any, y: Any = None, lengths: Any = None, groups: Any = None, offset: Any = None) -> Array:
-        """Log-density of each sequence, (S,)."""
+        """Log-density of each sequence, (S,).
+
+        Raises
+        ------
+        ValueError
+            If the model is one of y given X, and y is not given.
+        """
+        if self.conditional_ and y is None:
+            raise ValueError("this model was fitted to y given X, and has no density without y: pass y too.")
         division, _, logs = self._read(X, y, lengths, groups, offset)
         step = expectation.EStep(division.lengths, np.ones(len(division)), self.backend)
         return step(*logs).loglik
@@ -369,7 +329,6 @@ class HiddenMarkovModel(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.target_tags.required = False
         tags.target_tags.multi_output = True
         return tags

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from reglm.estimators.inputs import check_weights
 from reglm.parameters import Array
 from reglm.statespace.emissions import Rows
 from reglm.statespace.expectation import EStep, Expectation
@@ -49,29 +50,17 @@ def lagged(y: Array, lengths: Array, order: int) -> Array:
 
 
 def sequence_weights(sample_weight: Any, division: Sequences) -> Array:
-    """Weights of the sequences (S,) from those of their rows.
+    """Weights of the sequences (S,): the means of their rows' weights.
 
     Raises
     ------
     ValueError
-        If they differ within a sequence, are negative, or all zero.
+        If weights are negative, or all zero.
     """
     if sample_weight is None:
         return np.ones(len(division))
-    w = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
-    if w.ndim == 0:
-        w = np.full(division.n, float(w))
-    if w.ndim != 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar, got sample_weight of shape {w.shape}.")
-    if len(w) != division.n:
-        raise ValueError(f"sample_weight.shape == {w.shape}, expected {(division.n,)}!")
-    stacked = division.stack(w)
-    found = stacked[division.edges[:-1]]
-    if not np.array_equal(np.repeat(found, division.lengths), stacked):
-        raise ValueError("sample_weight differs within a sequence: give all its rows the weight of the sequence.")
-    if found.min() < 0 or not found.any():
-        raise ValueError("sample_weight must not be negative, and at least one sequence needs a positive weight.")
-    return found
+    w = check_weights(sample_weight, division.n, "float64")[:, 0]
+    return np.add.reduceat(division.stack(w), division.edges[:-1]) / division.lengths
 
 
 def fit_model(

@@ -22,6 +22,57 @@ BLOCKS = ("multinomial", "ordinal", "binomial")
 """Families of which all columns are one response."""
 
 
+class HiddenMarkovOptions:
+    """Constructor arguments of `HiddenMarkovModel`; each has a default."""
+
+    def __init__(
+        self,
+        n_states: int = 2,
+        family: Any = "gaussian",
+        *,
+        covariance: str = "full",
+        n_mixtures: int = 1,
+        order: int = 0,
+        transitions: Any = None,
+        covariates: str = "emission",
+        link: Any = None,
+        hidden: Any = (),
+        activation: str = "tanh",
+        alpha: float = 0.0,
+        priors: dict[str, Any] | None = None,
+        solver: str = "em",
+        init: str = "clusters",
+        n_init: int = 1,
+        max_iter: int = 200,
+        tol: float = 1e-6,
+        covariance_floor: float = 1e-6,
+        backend: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_states = n_states
+        self.family = family
+        self.covariance = covariance
+        self.n_mixtures = n_mixtures
+        self.order = order
+        self.transitions = transitions
+        self.covariates = covariates
+        self.link = link
+        self.hidden = hidden
+        self.activation = activation
+        self.alpha = alpha
+        self.priors = priors
+        self.solver = solver
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.covariance_floor = covariance_floor
+        self.backend = backend
+        self.random_state = random_state
+        self.verbose = verbose
+
+
 def check_options(model: Any) -> None:
     """Refuse constructor arguments that are out of range.
 
