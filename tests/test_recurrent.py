@@ -4,11 +4,14 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GroupKFold, cross_validate
 
-from reglm.estimators.recurrent import RecurrentGLM
+from reglm import RecurrentGLM
 from reglm.fitting.objective import Penalised
 from reglm.fitting.truncated import Walk
 
@@ -312,3 +315,42 @@ def test_density_with_gaps():
     assert np.isfinite(model.logpdf(np.nan_to_num(rows), lengths=LENGTHS)).all()
     assert model.sample(5).shape == (5, 2)
     assert model.forecast(rows, 2, LENGTHS, n_samples=3).draws.shape == (3, 4, 2, 2)
+
+
+def test_panel_data_by_formula(counts):
+    frame = pd.DataFrame({"y": COUNTS, "a": X[:, 0], "b": X[:, 1], "who": GROUPS, "when": np.arange(N) * 2.0})
+    options = {"cell": "gru", "hidden": 2, "family": "poisson", **QUICK}
+    model = RecurrentGLM.from_formula("y ~ a + b", frame, groups="who", time="when", **options)
+    np.testing.assert_allclose(model.predict(frame), counts.predict(X, LENGTHS), rtol=1e-6)
+    mixed = frame.sample(frac=1.0, random_state=0)
+    np.testing.assert_allclose(model.predict(mixed), model.predict(frame)[mixed.index], rtol=1e-10)
+    assert model.score(mixed) == pytest.approx(counts.score(X, COUNTS, LENGTHS), rel=1e-5)
+    assert model.fit_.input_names == ["a", "b"]
+    assert model.fit_.output_names == ["y"]
+    shifted = RecurrentGLM.from_formula("y ~ a + offset(b)", frame, groups="who", time="when", **options)
+    other = RecurrentGLM(**options).fit(X[:, :1], COUNTS, LENGTHS, offset=X[:, 1])
+    np.testing.assert_allclose(shifted.predict(frame), other.predict(X[:, :1], LENGTHS, offset=X[:, 1]), rtol=1e-6)
+    with pytest.raises(ValueError, match="two rows of one sequence are at"):
+        RecurrentGLM.from_formula("y ~ a", frame.assign(when=1.0), groups="who", time="when")
+    with pytest.raises(ValueError, match="group='whom' is not a column"):
+        RecurrentGLM.from_formula("y ~ a", frame, groups="whom")
+
+
+def test_cross_validation_by_groups():
+    model = RecurrentGLM("elman", 2, "poisson", **QUICK | {"max_iter": 5})
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = model.set_fit_request(groups=True).set_score_request(groups=True)
+        found = cross_validate(asking, X, COUNTS, cv=GroupKFold(2), params={"groups": GROUPS}, return_indices=True)
+    fold = found["indices"]["train"][0], found["indices"]["test"][0]
+    assert not set(GROUPS[fold[0]]) & set(GROUPS[fold[1]])
+    own = sklearn.base.clone(model).fit(X[fold[0]], COUNTS[fold[0]], groups=GROUPS[fold[0]])
+    assert found["test_score"][0] == own.score(X[fold[1]], COUNTS[fold[1]], groups=GROUPS[fold[1]])
+
+
+@pytest.mark.parametrize(("solver", "tol"), [("trust-newton", 1e-8), ("hessian-free", 1e-3)])
+def test_second_order_solvers(solver, tol):
+    model = RecurrentGLM("elman", 1, "poisson", solver=solver, tol=tol, alpha=0.3, random_state=0)
+    fit = model.fit(X, COUNTS, LENGTHS).fit_
+    assert fit.converged
+    gradient = fit.likelihood.value_grad(fit.theta, fit.data)[1] + fit.penalty * fit.theta
+    assert np.abs(gradient).max() < 10 * tol * N  # on standardised columns the solver's own bound

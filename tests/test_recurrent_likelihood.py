@@ -5,6 +5,7 @@ import pytest
 
 from reglm import families
 from reglm.fitting.objective import Penalised
+from reglm.jacobian import SequentialGaussNewton
 from reglm.layers import Dense, Dropout, Last, Parallel, Recurrent, Sequential, from_config
 from reglm.likelihood import Data, Likelihood
 from reglm.network import Network
@@ -74,6 +75,20 @@ def test_one_sequence_at_a_time_adds_up_to_all(layers):
     assert sum(part for part, _ in parts) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(sum(slope for _, slope in parts), gradient, rtol=1e-10, atol=1e-12)
     check_gradient(lik, theta, data, gradient)
+
+
+@pytest.mark.parametrize("layers", [(Recurrent(H, "gru"),), (CELLS["both"], Last())])
+def test_gauss_newton_products(layers):
+    lik, theta, data = make(*layers, per_sequence=len(layers) > 1)
+    rng = np.random.default_rng(0)
+    v, u = rng.normal(size=len(theta)), rng.normal(size=data.y.shape)
+    up, down = (lik.eta(theta + e * v, data.X, data.offset) for e in (1e-6, -1e-6))
+    Jv = lik.tangent(theta, data, v)
+    np.testing.assert_allclose(Jv, (up - down) / 2e-6, atol=1e-7)
+    assert lik.cotangent(theta, data, u) @ v == pytest.approx((u * Jv).sum())
+    W = lik.working(theta, data).information[:, 0]
+    product = SequentialGaussNewton(lik, theta, data)(v)
+    assert product @ v == pytest.approx((W * Jv**2).sum())
 
 
 def test_rows_of_a_sequence_share_their_dropout():

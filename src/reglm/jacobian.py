@@ -153,6 +153,26 @@ class GaussNewton:
         return self.backward(np.einsum("nkm,nm->nk", self.W, self.forward(v)))
 
 
+class SequentialGaussNewton:
+    """Products with ``J' W J`` at one theta for networks whose rows act on one another, J never formed.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    theta : ndarray (P,)
+    data : Data
+    """
+
+    def __init__(self, likelihood: Likelihood, theta: Array, data: Data) -> None:
+        self.likelihood, self.theta, self.data = likelihood, theta, data
+        self.W = likelihood.working(theta, data).information
+
+    def __call__(self, v: Array) -> Array:
+        """``J' W J v`` (P,)."""
+        forward = self.likelihood.tangent(self.theta, self.data, v)
+        return self.likelihood.cotangent(self.theta, self.data, np.einsum("nkm,nm->nk", self.W, forward))
+
+
 def _scaled(delta: Array, u: Array) -> Array:
     """Multiply the deltas of row i, at all its positions, by u_i."""
     return (delta.reshape(len(u), -1) * u[:, None]).reshape(delta.shape)

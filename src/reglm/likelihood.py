@@ -238,6 +238,29 @@ class Likelihood:
         vectors = self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values()
         return _flat(self._program("hessp", build)(*self.arguments(theta, data), *vectors))
 
+    def tangent(self, theta: Array, data: Data, v: Array) -> Array:
+        """Derivative of the linear predictor (n, K) along `v` (P,), ``J v``, for networks of any kind."""
+
+        def build() -> Graph:
+            s = self.symbols()
+            s.extra = [p.type() for p in s.parameters.values()]
+            u = pt.zeros_like(s.eta)  # J'u is linear in u, so that the derivative of v'J'u in u is J v
+            along = sum((slope * v).sum() for slope, v in zip(_gradient(None, s, {s.eta: u}), s.extra, strict=True))
+            return Graph(s.inputs(), [pytensor.grad(along, u)])
+
+        vectors = self.layout.views(np.ascontiguousarray(v, dtype=self.dtype)).values()
+        return np.asarray(self._program("tangent", build)(*self.arguments(theta, data), *vectors)[0])
+
+    def cotangent(self, theta: Array, data: Data, u: Array) -> Array:
+        """Gradient of ``sum u * eta``, ``J'u`` (P,), for u (n, K)."""
+
+        def build() -> Graph:
+            s = self.symbols()
+            s.extra = [pt.matrix("u", dtype=self.dtype)]
+            return Graph(s.inputs(), _gradient(None, s, {s.eta: s.extra[0]}))
+
+        return _flat(self._program("cotangent", build)(*self.arguments(theta, data), self._cast(u)))
+
     def hessian(self, theta: Array, data: Data) -> Array:
         """Exact Hessian (P, P) of the objective: the observed information at dispersion 1."""
         P = self.layout.size

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.callback import with_callbacks
-from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from reglm.estimators.formula import FormulaDesign
 from reglm.estimators.recurrent_paths import Paths
-from reglm.estimators.recurrent_rows import Shape, observed, row_weights
+from reglm.estimators.recurrent_rows import Shape, named_column, observed, row_weights
 from reglm.fitting.intercept import fit_intercept
 from reglm.parameters import Array
 
@@ -54,15 +54,21 @@ class RecurrentGLM(Paths):
         Add the linear predictor of the inputs (of a sequence's last row, for a response a sequence).
     task : {"auto", "step", "sequence", "density"}
         "auto": density without y, "sequence" if y has as many entries as there are sequences and fewer than rows.
+    formula, group, time : str, optional
+        Of data frames, see `from_formula`.
     alpha, l1 : float
         Penalties of the weights, see `reglm.RecursiveGLMRegressor`.
     solver : str
-        "auto" (L-BFGS; Adam with dropout, early stopping or much data), "trust-newton", "lbfgs", "gd", "sgd",
-        "adagrad", "adadelta", "adam".
+        "auto" (L-BFGS; Adam with dropout, early stopping, `bptt` or much data), "hessian-free" (conjugate gradients on
+        Gauss-Newton products; Martens & Sutskever 2011), "trust-newton" (on exact Hessian products), "lbfgs", "gd",
+        "sgd", "adagrad", "adadelta", "adam".
     n_init, max_iter, tol, learning_rate, schedule, momentum, nesterov
         See `reglm.RecursiveGLMRegressor`.
     batch_size : int
         Sequences a mini-batch.
+    bptt : int, optional
+        Truncate backpropagation after so many steps; the state is carried on. Mini-batches then hold sequences of
+        similar length, and there is one update a piece.
     clip, clip_value : float, optional
         Largest Euclidean norm of a gradient per unit weight, largest size of its entries (Pascanu et al. 2013).
     dropout, dropout_inputs : float
@@ -125,6 +131,30 @@ class RecurrentGLM(Paths):
         """
         self._fit(X, y, lengths, groups, sample_weight, offset)
         return self
+
+    @classmethod
+    def from_formula(
+        cls, formula: str, data: Any, *, groups: str | None = None, time: str | None = None, **options: Any
+    ) -> Self:
+        """Fit a formula to panel data in a data frame.
+
+        Parameters
+        ----------
+        formula : str
+            ``"y ~ a + C(b)"``; see formulaic for the grammar.
+        data : data frame
+        groups : str, optional
+            Column that names the sequence of each row; one sequence by default.
+        time : str, optional
+            Column that orders the rows of a sequence; as they stand by default.
+        **options
+            Constructor arguments.
+
+        Returns
+        -------
+        Fitted estimator, whose methods take data frames with these columns, rows in any order.
+        """
+        return cls(formula=formula, group=groups, time=time, **options).fit(data)
 
     def predict(
         self, X: Any, lengths: Any = None, groups: Any = None, offset: Any = None, *, kind: str = "mean"
@@ -217,19 +247,21 @@ class RecurrentGLM(Paths):
         shape, eta, coded = self._eta(X, lengths, groups, offset)
         if not self.family_.likelihood:
             raise ValueError(f"family={self.family_.name!r} claims no likelihood, so it has no logpdf; use score.")
-        response = observed(self._target(y, coded, len(eta)), np.ones((len(eta), 1)), self.family_)
+        response = observed(self._target(X, y, coded, len(eta)), np.ones((len(eta), 1)), self.family_)
         seen = response.weights[:, 0] > 0
         found = self.fit_.likelihood.response.log_density(response.y, eta, self.dispersion_, None, self._shape())
         return shape, np.where(seen, found.sum(axis=1), 0.0), seen
 
-    def _target(self, y: Any, coded: Array | None, m: int) -> Array:
+    def _target(self, X: Any, y: Any, coded: Array | None, m: int) -> Array:
         """Coded responses (m, Ky), NaN where unobserved."""
         if coded is not None:
             if y is not None:
                 raise ValueError("this model is a density of the rows of X: y must be None.")
             return coded
         if y is None:
-            raise ValueError("requires y to be passed, but the target y is None.")
+            if not isinstance(self._design, FormulaDesign):
+                raise ValueError("requires y to be passed, but the target y is None.")
+            y = named_column(X, "response", self._design.response)
         return self._coding.code(y, m)
 
     def score(
@@ -249,11 +281,13 @@ class RecurrentGLM(Paths):
             _, entries, seen = self._log_density(X, y, lengths, groups, offset)
             return float(entries.sum() / seen.sum())
         shape, eta, _ = self._eta(X, lengths, groups, offset)
-        response = observed(self._target(y, None, len(eta)), row_weights(sample_weight, shape, len(eta)), self.family_)
+        response = observed(
+            self._target(X, y, None, len(eta)), row_weights(sample_weight, shape, len(eta)), self.family_
+        )
         if self._labelled():
-            seen, labels = response.weights[:, 0] > 0, np.asarray(y).reshape(len(eta))
-            guess = self.predict(X, lengths, groups, offset)
-            return float(accuracy_score(labels[seen], guess[seen], sample_weight=response.weights[seen, 0]))
+            p = self.predict_proba(X, lengths, groups, offset)
+            right = response.y.argmax(axis=1) if response.y.shape[1] > 1 else response.y[:, 0]
+            return float(np.average(p.argmax(axis=1) == right, weights=response.weights[:, 0]))
         likelihood, w = self.fit_.likelihood, response.weights
         deviance = float((w * likelihood.response.unit_deviance(response.y, eta, self._shape())).sum())
         shift = np.zeros_like(eta) if offset is None else self._read(X, lengths, groups, offset)[1].offset

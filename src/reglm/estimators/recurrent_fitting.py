@@ -14,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from reglm.compiling import check_backend
 from reglm.estimators.design import Design
-from reglm.estimators.inputs import response_names
+from reglm.estimators.encode import fit_design
+from reglm.estimators.formula import FormulaDesign
+from reglm.estimators.inputs import response_names, total_offset
 from reglm.estimators.monitor import Monitor
 from reglm.estimators.recurrent_options import RecurrentOptions, columns_are_binary
 from reglm.estimators.recurrent_rows import (
@@ -23,8 +25,8 @@ from reglm.estimators.recurrent_rows import (
     ResponseCoding,
     Shape,
     family_of,
+    named_column,
     observed,
-    offsets,
     pack,
     row_weights,
     rows_in,
@@ -54,7 +56,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     family_: Family
     link_: Link
     network_: Network
-    _design: Design | None
+    _design: Design | FormulaDesign | None
     _coding: ResponseCoding
     _start: Array
     _size: float | None
@@ -81,31 +83,39 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         K = family.outputs(response.y)
         self.uses_offset_ = offset is not None
         self.network_ = self._network(
-            inputs.shape[1], K, per_sequence=self.task_ == "sequence", bias=family.name != "ordinal",
+            inputs.shape[1], K, per_sequence=self.task_ == "sequence",
+            bias=family.name != "ordinal" and (self._design is None or self._design.has_intercept),
             scaled=not columns_are_binary(inputs),
         )  # fmt: skip
         likelihood = Likelihood(
             self.network_, family, self.link_, dtype=self.dtype, backend=check_backend(self.backend),
             shape_specs=tuple(family.specs(response.y)),
         )  # fmt: skip
-        shift = offsets(offset, self.link_, m, K)
+        shift = self._shift(X, offset, m, K)
         data = pack(inputs, response, shift, shape, per_sequence=self.task_ == "sequence", dtype=self.dtype)
         self._run(likelihood, data, self._output_names(target, K))
 
     def _first_read(self, X: Any, y: Any, lengths: Any, groups: Any) -> tuple[Shape, Any]:
         """Sequences and response, the columns of X learned."""
-        if y is None and self.task in ("auto", "density"):
+        if y is None and self.formula is None and self.task in ("auto", "density"):
             if self.bidirectional:
                 raise ValueError("bidirectional=True lets a row see itself, which a density of the rows must not do.")
             self.task_, self._design = "density", None
             rows = self._density_rows(X, reset=True)
-            return shape_of(len(rows), lengths, groups), rows
-        self._design = Design.fit(X, estimator=self)
-        shape = shape_of(rows_in(X), lengths, groups)
+            return self._shape_of(X, lengths, groups), rows
+        self._design, y = fit_design(X, y, formula=self.formula, estimator=self)
+        shape = self._shape_of(X, lengths, groups)
         self.task_ = task_of(self.task, y, shape)
         if self.bptt is not None and self.task_ == "sequence":
             raise ValueError(f"bptt={self.bptt!r} cuts sequences, which needs a response for each row; use bptt=None.")
         return shape, y
+
+    def _shape_of(self, X: Any, lengths: Any, groups: Any) -> Shape:
+        """How the rows divide into sequences, by the arguments or by the columns named in the constructor."""
+        if self.group is not None and lengths is None and groups is None:
+            groups = named_column(X, "group", self.group)
+        time = None if self.time is None else named_column(X, "time", self.time)
+        return shape_of(rows_in(X), lengths, groups, time)
 
     def _density_rows(self, X: Any, *, reset: bool) -> Array:
         """Rows that are responses: numbers or NaN, or labels of a family of classes."""
@@ -120,6 +130,13 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             before = shifted(shape.sequences.stack(coded), self._start, shape.sequences.lengths)
             return shape.sequences.unstack(before)
         return self._designed(X)
+
+    def _shift(self, X: Any, offset: Any, m: int, K: int) -> Array:
+        """Offset (m, K), that of a formula included; zeros by default."""
+        coded = self._design.transform(X, self) if isinstance(self._design, FormulaDesign) else None
+        named = (None, None) if coded is None else (coded.offset, coded.exposure)
+        total = total_offset(offset, None, *named, self.link_, m, K)
+        return np.zeros((m, K)) if total is None else total
 
     def _designed(self, X: Any) -> Array:
         """Columns of the model (n, p), dense."""
@@ -141,12 +158,13 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     def _settings(self, monitor: Monitor) -> Settings:
         rng = np.random.default_rng(self._seed())
         return Settings(
-            solver=self.solver, alpha=float(self.alpha), l1=float(self.l1), n_init=self.n_init, max_iter=self.max_iter,
-            tol=self.tol, batch_size=self.batch_size, learning_rate=self.learning_rate, schedule=self.schedule,
-            momentum=self.momentum, nesterov=self.nesterov, clip=self.clip, clip_value=self.clip_value, bptt=self.bptt,
-            early_stopping=self.early_stopping, validation_fraction=self.validation_fraction,
-            patience=self.n_iter_no_change, dispersion=self.dispersion, balance=False, n_jobs=self.n_jobs,
-            verbose=self.verbose, seed=int(rng.integers(2**62)), start=self._warm(), callback=monitor,
+            solver="newton-cg" if self.solver == "hessian-free" else self.solver, alpha=float(self.alpha),
+            l1=float(self.l1), n_init=self.n_init, max_iter=self.max_iter, tol=self.tol, batch_size=self.batch_size,
+            learning_rate=self.learning_rate, schedule=self.schedule, momentum=self.momentum, nesterov=self.nesterov,
+            clip=self.clip, clip_value=self.clip_value, bptt=self.bptt, early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction, patience=self.n_iter_no_change, dispersion=self.dispersion,
+            balance=False, n_jobs=self.n_jobs, verbose=self.verbose, seed=int(rng.integers(2**62)), start=self._warm(),
+            callback=monitor,
         )  # fmt: skip
 
     def _warm(self) -> Array | None:
@@ -169,7 +187,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         if self.task_ == "density":
             names = list(getattr(self, "feature_names_in_", [f"x{j}" for j in range(K)]))
         else:
-            names = response_names(y, None)
+            names = response_names(y, getattr(self._design, "response", None))
         if K > 1 and self._coding.classes is not None:
             return [str(label) for label in self._coding.classes[1:]]
         return names if len(names) == K else names[:1] if K == 1 else [f"{names[0]}{k}" for k in range(K)]
@@ -186,11 +204,11 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             rows = self._density_rows(X, reset=False)
             coded = self._coding.code(rows, len(rows))
         n = rows_in(X)
-        shape = shape_of(n, lengths, groups)
+        shape = self._shape_of(X, lengths, groups)
         inputs = self._inputs(X, coded, shape)
         m = len(shape.sequences) if self.task_ == "sequence" else n
         nothing = Observed(np.zeros((m, 1)), np.zeros((m, 1)))
-        shift = offsets(offset, self.link_, m, self.network_.outputs())
+        shift = self._shift(X, offset, m, self.network_.outputs())
         dtype = self.fit_.likelihood.dtype
         data = pack(inputs, nothing, shift, shape, per_sequence=self.task_ == "sequence", dtype=dtype)
         return shape, data, coded

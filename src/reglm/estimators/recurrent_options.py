@@ -27,8 +27,9 @@ class RecurrentOptions:
         self, cell: str = "lstm", hidden: Any = (32,), family: Any = "gaussian", link: Any = None, *,
         activation: str = "tanh", variant: str | None = None, peepholes: bool = False, reset_after: bool = False,
         leak: float | None = None, bidirectional: bool = False, skip: bool = False, task: str = "auto",
-        alpha: float = 0.0, l1: float = 0.0, solver: str = "auto", n_init: int = 1, max_iter: int | None = None,
-        tol: float | None = None, batch_size: int = 16, bptt: int | None = None, learning_rate: float | None = None,
+        formula: str | None = None, group: str | None = None, time: str | None = None, alpha: float = 0.0,
+        l1: float = 0.0, solver: str = "auto", n_init: int = 1, max_iter: int | None = None, tol: float | None = None,
+        batch_size: int = 16, bptt: int | None = None, learning_rate: float | None = None,
         schedule: str | Callable[..., float] = "constant", momentum: float | None = None, nesterov: bool = False,
         clip: float | None = None, clip_value: float | None = None, dropout: float = 0.0, dropout_inputs: float = 0.0,
         forget_bias: float = 1.0, init: Any = "auto", early_stopping: bool = False, validation_fraction: float = 0.1,
@@ -47,6 +48,9 @@ class RecurrentOptions:
         self.bidirectional = bidirectional
         self.skip = skip
         self.task = task
+        self.formula = formula
+        self.group = group
+        self.time = time
         self.alpha = alpha
         self.l1 = l1
         self.solver = solver

@@ -13,10 +13,9 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_array, check_consistent_length
 
-from reglm.estimators.inputs import check_weights, total_offset
+from reglm.estimators.inputs import check_weights
 from reglm.families import Columns, Family, get
 from reglm.likelihood import Data
-from reglm.links import Link
 from reglm.parameters import Array
 from reglm.statespace.packing import Packed, Packing, packing
 from reglm.statespace.sequences import Sequences, sequences
@@ -44,10 +43,29 @@ class Shape(NamedTuple):
         return np.ascontiguousarray(values[self.packing.ranks])
 
 
-def shape_of(n: int, lengths: Any, groups: Any) -> Shape:
-    """How n rows divide into sequences; see `reglm.statespace.sequences.sequences`."""
+def shape_of(n: int, lengths: Any, groups: Any, time: Any = None) -> Shape:
+    """How n rows divide into sequences; see `reglm.statespace.sequences.sequences`.
+
+    Rows of a sequence come in the order of `time` (n,), in which no two of them may be equal, or as they stand.
+    """
     found = sequences(n, lengths, groups)
+    if time is not None:
+        found = _in_time(found, np.asarray(time))
     return Shape(found, packing(found.lengths))
+
+
+def _in_time(found: Sequences, time: Array) -> Sequences:
+    if time.shape != (found.n,) or _missing(time).any():
+        raise ValueError(
+            f"time has shape {time.shape} or missing entries; it must say when each of {found.n} rows was."
+        )
+    number = found.unstack(np.repeat(np.arange(len(found)), found.lengths))
+    order = np.lexsort((time, number))
+    same = (np.diff(number[order]) == 0) & (time[order][1:] == time[order][:-1])
+    if same.any():
+        row = order[int(same.argmax())]
+        raise ValueError(f"time: two rows of one sequence are at {time[row]!r}, so their order is not known.")
+    return replace(found, order=order)
 
 
 def task_of(task: str, y: Any, shape: Shape) -> str:
@@ -69,6 +87,20 @@ def task_of(task: str, y: Any, shape: Shape) -> str:
             f"task={task!r} requires y to be passed, but the target y is None; task='density' models the rows of X."
         )
     return task
+
+
+def named_column(X: Any, role: str, name: str) -> Array:
+    """Column (n,) of a data frame.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    columns = list(getattr(X, "columns", ()))
+    if name not in columns:
+        raise ValueError(f"{role}={name!r} is not a column of X; its columns are {columns}.")
+    return np.asarray(X[name])
 
 
 def rows_in(values: Any) -> int:
@@ -254,9 +286,3 @@ def pack(inputs: Array, response: Observed, shift: Array, shape: Shape, *, per_s
     order: Callable[[Array], Array] = shape.pack_sequences if per_sequence else shape.pack
     rest = (np.ascontiguousarray(order(part), dtype=dtype) for part in (response.y, shift, response.weights))
     return Data(Packed(np.ascontiguousarray(shape.pack(inputs), dtype=dtype), shape.packing.sizes), *rest)
-
-
-def offsets(offset: Any, link: Link, m: int, K: int) -> Array:
-    """Offset (m, K), zeros by default."""
-    total = total_offset(offset, None, None, None, link, m, K)
-    return np.zeros((m, K)) if total is None else total

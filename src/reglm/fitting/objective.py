@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from reglm.jacobian import GaussNewton, fisher
+from reglm.jacobian import GaussNewton, SequentialGaussNewton, fisher
 from reglm.likelihood import Data, Likelihood
 from reglm.optimize import Problem
 from reglm.parameters import Array
@@ -105,7 +105,8 @@ class Penalised:
 
     def gnp(self, theta: Array) -> Callable[[Array], Array]:
         """Gauss-Newton product at theta."""
-        product = GaussNewton(self.likelihood, theta, self.data)
+        kind = SequentialGaussNewton if self.likelihood.is_packed else GaussNewton
+        product = kind(self.likelihood, theta, self.data)
         return lambda v: product(v) + self.penalty * v
 
     def problem(self, l1: Array | None = None, validation: Data | None = None) -> Problem:
