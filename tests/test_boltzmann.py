@@ -225,6 +225,8 @@ def test_a_learning_rate_that_explodes_is_told():
     (X, {"visible": "beta"}, "visible='beta' is not known"),
     (X, {"visible": ["gaussian"]}, "for each of 6 columns"),
     (X, {"n_hidden": 0}, "n_hidden=0"),
+    (X, {"likelihood_every": -1}, "likelihood_every=-1"),
+    (np.array([["a"], ["b"]], dtype=object), {}, "give the kind of each column"),
     (X, {"validation_fraction": 1.0}, "validation_fraction=1.0"),
     (X, {"supervised": True}, "needs labels y"),
     (X, {"n_steps": 0}, "n_steps=0"),

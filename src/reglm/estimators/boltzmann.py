@@ -187,9 +187,9 @@ class RestrictedBoltzmannMachine(
         """
         V, settings, rng = self._begin(X, y)
         theta = initial(self.visible_, self.n_hidden, V, rng)
-        train, held = self._split(len(V), rng)
+        train, held = self._split(V, rng)
         self._trainer = Trainer(self.visible_, theta, np.nanmean(V, axis=0), settings, rng)
-        self._train(V[train], V[held], theta, settings.max_iter, rng, X, y)
+        self._train(train, held, theta, settings.max_iter, rng, X, y)
         return self
 
     @with_callbacks
@@ -266,32 +266,36 @@ class RestrictedBoltzmannMachine(
 
     def _scaled(self, V: Array) -> Array:
         center, scale = self._label_scales()
-        return (V - center) / scale
+        return (V - center) / scale if "gaussian" in self.kinds_ else V
 
-    def _split(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    def _split(self, V: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Rows to train on and rows to watch."""
-        order = rng.permutation(n) if self.validation_fraction else np.arange(n)
-        held = min(round(self.validation_fraction * n), n - 1)
-        return order[held:], order[:held]
+        if not self.validation_fraction:
+            return V, V[:0]
+        order, held = rng.permutation(len(V)), min(round(self.validation_fraction * len(V)), len(V) - 1)
+        return V[order[held:]], V[order[:held]]
 
     def _train(
         self, V: Array, held: Array, base: Theta, epochs: int, rng: np.random.Generator, X: Any, y: Any
     ) -> None:  # fmt: skip
         """Run the epochs and keep what they found."""
-        free = np.isnan(V)
-        start = np.where(free, self.visible_.draw(np.tile(base.b, (len(V), 1)), base.log_var, rng), V)
-        values = np.ascontiguousarray(start, dtype=self.dtype)
-        complete = [rows[~np.isnan(rows).any(axis=1)][:ROWS] for rows in (V, held)]
+        free, values = np.isnan(V), V.astype(self.dtype)
+        gaps = np.flatnonzero(free.any(axis=1))
+        values[gaps] = np.where(
+            free[gaps], self.visible_.draw(np.tile(base.b, (len(gaps), 1)), base.log_var, rng), V[gaps]
+        )
+        complete = [rows[np.flatnonzero(~np.isnan(rows).any(axis=1))[:ROWS]] for rows in (V, held)]
         if not len(complete[0]):
-            complete[0] = start[:ROWS]
+            complete[0] = values[:ROWS].astype(float)
+        rates = values.mean(axis=0, dtype=float)
         shift = -float(np.log(self.columns_.scale).sum())
         watch = Watch(self.visible_, base, complete[0], complete[1], every=self.likelihood_every, shift=shift)
         with Monitor(self, X, y) as monitor:
             outcome = run(
-                self._trainer, values, free if free.any() else None, watch, epochs,
+                self._trainer, values, free if len(gaps) else None, watch, epochs,
                 lambda epoch, seen: monitor(epoch, -seen.score, self._trainer.theta.b),
             )  # fmt: skip
-        self._keep(outcome, watch, np.where(np.isnan(V), start, V).mean(axis=0))
+        self._keep(outcome, watch, rates)
 
     def _keep(self, outcome: Outcome, watch: Watch, rates: Array) -> None:
         center, scale = self._label_scales()

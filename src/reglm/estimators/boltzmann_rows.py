@@ -47,7 +47,14 @@ class BoltzmannRows(BaseEstimator):
         """Rows as an array: numbers, or objects where columns may be categorical."""
         numbers = self.visible != "categorical" and isinstance(self.visible, str)
         dtype: Any = [np.float64, np.float32] if numbers else None
-        return validate_data(self, X, dtype=dtype, ensure_all_finite="allow-nan", reset=reset)
+        try:
+            return validate_data(self, X, dtype=dtype, ensure_all_finite="allow-nan", reset=reset)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"X holds text ({error}); give the kind of each column: visible=['categorical', ...]."
+            ) from None
 
     def _coded(self, X: Any) -> Array:
         check_is_fitted(self)

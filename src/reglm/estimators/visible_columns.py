@@ -49,8 +49,10 @@ class Columns:
         ValueError
             If a value does not belong to its column.
         """
-        coded = [_coded(X[:, j], self.levels[j], j) for j in range(len(self.kinds))]
-        V = np.concatenate(coded, axis=1)
+        if "categorical" in self.kinds:
+            V = np.concatenate([_coded(X[:, j], self.levels[j], j) for j in range(len(self.kinds))], axis=1)
+        else:
+            V = _numbers(X, "number")
         self.visible.check(V)
         return V
 
