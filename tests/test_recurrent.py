@@ -347,10 +347,10 @@ def test_cross_validation_by_groups():
     assert found["test_score"][0] == own.score(X[fold[1]], COUNTS[fold[1]], groups=GROUPS[fold[1]])
 
 
-@pytest.mark.parametrize(("solver", "tol"), [("trust-newton", 1e-8), ("hessian-free", 1e-3)])
-def test_second_order_solvers(solver, tol):
-    model = RecurrentGLM("elman", 1, "poisson", solver=solver, tol=tol, alpha=0.3, random_state=0)
+@pytest.mark.parametrize("solver", ["trust-newton", "hessian-free"])
+def test_second_order_solvers(solver):
+    model = RecurrentGLM("elman", 1, "poisson", solver=solver, tol=1e-5, alpha=0.3, random_state=0)
     fit = model.fit(X, COUNTS, LENGTHS).fit_
     assert fit.converged
     gradient = fit.likelihood.value_grad(fit.theta, fit.data)[1] + fit.penalty * fit.theta
-    assert np.abs(gradient).max() < 10 * tol * N  # on standardised columns the solver's own bound
+    assert np.abs(gradient).max() < 1e-4 * N  # on standardised columns 1e-5

@@ -60,8 +60,8 @@ class RecurrentGLM(Paths):
         Penalties of the weights, see `reglm.RecursiveGLMRegressor`.
     solver : str
         "auto" (L-BFGS; Adam with dropout, early stopping, `bptt` or much data), "hessian-free" (conjugate gradients on
-        Gauss-Newton products; Martens & Sutskever 2011), "trust-newton" (on exact Hessian products), "lbfgs", "gd",
-        "sgd", "adagrad", "adadelta", "adam".
+        exact Hessian products in a trust region; after Martens & Sutskever 2011), "newton-cg" (the same on Gauss-Newton
+        products), "trust-newton" (the Hessian formed), "lbfgs", "gd", "sgd", "adagrad", "adadelta", "adam".
     n_init, max_iter, tol, learning_rate, schedule, momentum, nesterov
         See `reglm.RecursiveGLMRegressor`.
     batch_size : int

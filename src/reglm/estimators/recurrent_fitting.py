@@ -158,7 +158,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     def _settings(self, monitor: Monitor) -> Settings:
         rng = np.random.default_rng(self._seed())
         return Settings(
-            solver="newton-cg" if self.solver == "hessian-free" else self.solver, alpha=float(self.alpha),
+            solver=self.solver, alpha=float(self.alpha),
             l1=float(self.l1), n_init=self.n_init, max_iter=self.max_iter, tol=self.tol, batch_size=self.batch_size,
             learning_rate=self.learning_rate, schedule=self.schedule, momentum=self.momentum, nesterov=self.nesterov,
             clip=self.clip, clip_value=self.clip_value, bptt=self.bptt, early_stopping=self.early_stopping,

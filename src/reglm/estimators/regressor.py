@@ -59,7 +59,8 @@ class RecursiveGLMRegressor(RegressorMixin, BaseRecursiveGLM):
     l1 : float
         L1 penalty, ``l1 ||W||_1``.
     solver : str
-        "auto" (by size), "irls", "newton", "fisher", "newton-cg", "lbfgs", "gd", "sgd", "adagrad", "adadelta", "adam".
+        "auto" (by size), "irls", "newton", "fisher", "newton-cg", "trust-newton", "hessian-free", "lbfgs", "gd", "sgd",
+        "adagrad", "adadelta", "adam".
     n_init : int
         Restarts; the best is kept and `summary` says how many agree.
     max_iter, tol : int, float, optional

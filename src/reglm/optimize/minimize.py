@@ -17,7 +17,7 @@ from reglm.optimize.newton import newton
 from reglm.optimize.problem import Array, Problem, Result
 from reglm.optimize.progress import Callback, Progress, Stop
 from reglm.optimize.stochastic import finish, stochastic
-from reglm.optimize.trust_region import fisher, newton_cg, trust_newton
+from reglm.optimize.trust_region import fisher, hessian_free, newton_cg, trust_newton
 
 Kind = Literal["full", "second-order", "stochastic"]
 
@@ -82,6 +82,7 @@ SOLVERS: dict[str, Solver] = {
         Solver("trust-newton", trust_newton, "second-order", ("hessian", "hessp"), max_iter=200, tol=1e-8),
         Solver("fisher", fisher, "second-order", ("information",), max_iter=200, tol=1e-8),
         Solver("newton-cg", newton_cg, "second-order", ("gnp", "hessp"), max_iter=200, tol=1e-7),
+        Solver("hessian-free", hessian_free, "second-order", ("hessp",), max_iter=200, tol=1e-7),
         _stochastic("sgd"),
         _stochastic("adagrad"),
         _stochastic("adadelta"),

@@ -105,6 +105,11 @@ def newton_cg(progress: Progress, settings: Settings) -> None:
     trust_region(progress, settings, product_model(products, progress.theta0.dtype))
 
 
+def hessian_free(progress: Progress, settings: Settings) -> None:
+    """Truncated Newton on exact products ``problem.hessp``, the Hessian never formed; see `trust_region`."""
+    trust_region(progress, settings, product_model(hessian_products(progress.problem), progress.theta0.dtype))
+
+
 def hessian_products(problem: Problem) -> Callable[[Array], Product]:
     """``problem.hessp`` with its first argument bound first."""
     hessp: Callable = problem.hessp  # type: ignore[assignment]  # checked by minimize
