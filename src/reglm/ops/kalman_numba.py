@@ -124,20 +124,22 @@ def _read(e, z, h, a, P, k, inverse, M, limit, diffuse):
 
 @part
 def _transform(T, P, work):
-    """Replace P by T P T'."""
+    """Replace P by T P T'; zeros of T, of which structural models have many, cost nothing."""
     m = len(T)
     for i in range(m):
         for j in range(m):
-            total = P[0, 0] * 0
-            for k in range(m):
-                total += T[i, k] * P[k, j]
-            work[i, j] = total
+            work[i, j] = 0
+        for k in range(m):
+            if T[i, k] != 0:
+                for j in range(m):
+                    work[i, j] += T[i, k] * P[k, j]
     for i in range(m):
         for j in range(m):
-            total = P[0, 0] * 0
-            for k in range(m):
-                total += work[i, k] * T[j, k]
-            P[i, j] = total
+            P[i, j] = 0
+        for k in range(m):
+            if T[i, k] != 0:
+                for j in range(m):
+                    P[i, j] += T[i, k] * work[j, k]
 
 
 @part
@@ -282,14 +284,15 @@ def _transition_gradient(row, g, T, back, fa, fP, r, N, S, work, dc, dT, dV, dif
         for i in range(m):
             for j in range(m):
                 work[i, j] = 0
-                for b in range(m):
-                    work[i, j] += S[o, i, b] * T[b, j]
-        for i in range(m):
+        for b in range(m):
             for j in range(m):
-                total = work[0, 0] * 0
-                for b in range(m):
-                    total += work[i, b] * fP[o, b, j]
-                dT[i, j] += g * total
+                if T[b, j] != 0:
+                    for i in range(m):
+                        work[i, j] += S[o, i, b] * T[b, j]
+        for i in range(m):
+            for b in range(m):
+                for j in range(m):
+                    dT[i, j] += g * work[i, b] * fP[o, b, j]
         for i in range(m):
             work[0, i] = 0
             for j in range(m):

@@ -113,7 +113,7 @@ class Likelihood:
         with np.errstate(all="ignore"):
             M = self.specification.matrices(theta)
         finite = all(np.isfinite(x).all() for x in M)
-        if not finite or (M.P1.size and np.linalg.eigvalsh(M.P1).min() < -1e-8 * np.abs(M.P1).max()):
+        if not finite or (M.P1.any() and np.linalg.eigvalsh(M.P1).min() < -1e-8 * np.abs(M.P1).max()):
             return -np.inf, np.full(len(theta), np.nan)
         values, gradient = self.evaluate(system_of(M, self.data.X))
         assert gradient is not None
