@@ -18,23 +18,26 @@ from pytensor.link.numba.dispatch.basic import (
     register_funcify_default_op_cache_key,
 )
 
+from reglm.ops import elementary
 from reglm.ops.chains import LARGEST
 from reglm.ops.forward_backward import ChainLikelihood, ChainPosterior, ChainTangent
 
 Array = np.ndarray
 
 VERSION = 0
-FAST = {"reassoc", "contract", "nsz"}
+FAST = {"reassoc", "contract", "nsz", "nnan"}
 SMALLEST = 1e-280
 """Products below this are taken again by logarithms."""
 
+exponential, logarithm = elementary.exp(elementary.DOUBLE), elementary.log(elementary.DOUBLE)
 kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+inlined = numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)
 
 
 # Plain loops throughout: expressions on whole arrays cost Numba seconds to compile.
 
 
-@kernel
+@inlined
 def _top(x):
     """Largest entry, 0 if none is finite."""
     top = -np.inf
@@ -53,16 +56,16 @@ def log_total(x):
     return np.log(total) + top
 
 
-@kernel
+@inlined
 def _scale(x, scaled):
     """Fill `scaled` with exp(x - top) and return top."""
     top = _top(x)
     for j in range(x.shape[0]):
-        scaled[j] = np.exp(x[j] - top)
+        scaled[j] = exponential(x[j] - top)
     return top
 
 
-@kernel
+@inlined
 def _arrive(before, transition, moves, density, now, work):
     """One step forward: ``now[j] = log(sum_i exp(before[i]) moves[i, j]) + density[j]``."""
     K = before.shape[0]
@@ -71,33 +74,36 @@ def _arrive(before, transition, moves, density, now, work):
     for j in range(K):
         arrived[j] = 0
     for i in range(K):
+        share, row = scaled[i], moves[i]
         for j in range(K):
-            arrived[j] += scaled[i] * moves[i, j]
+            arrived[j] += share * row[j]
     for j in range(K):
-        if arrived[j] > SMALLEST:
-            now[j] = np.log(arrived[j]) + top + density[j]
-        else:
+        now[j] = logarithm(max(arrived[j], SMALLEST), 0.0) + top + density[j]
+    for j in range(K):
+        if arrived[j] <= SMALLEST:
             for i in range(K):
                 scaled[i] = before[i] + transition[i, j]
             now[j] = log_total(scaled) + density[j]
 
 
-@kernel
+@inlined
 def _leave(ahead, transition, moves, before, work):
     """One step backward: ``before[i] = log(sum_j moves[i, j] exp(ahead[j]))``."""
     K = ahead.shape[0]
-    scaled, terms = work[0], work[1]
+    scaled, totals = work[0], work[1]
     top = _scale(ahead, scaled)
     for i in range(K):
-        total = 0.0
+        total, row = 0.0, moves[i]
         for j in range(K):
-            total += moves[i, j] * scaled[j]
-        if total > SMALLEST:
-            before[i] = np.log(total) + top
-        else:
+            total += row[j] * scaled[j]
+        totals[i] = total
+    for i in range(K):
+        before[i] = logarithm(max(totals[i], SMALLEST), 0.0) + top
+    for i in range(K):
+        if totals[i] <= SMALLEST:
             for j in range(K):
-                terms[j] = transition[i, j] + ahead[j]
-            before[i] = log_total(terms)
+                scaled[j] = transition[i, j] + ahead[j]
+            before[i] = log_total(scaled)
 
 
 @kernel
@@ -125,7 +131,7 @@ def backward_sequence(transition, moves, emission, start, stop, log_beta):
         _leave(ahead, transition[m], moves[m], log_beta[t - 1], work)
 
 
-@kernel
+@inlined
 def _add_pairs(before, matrix, moves, ahead, loglik, weight, counts, work):
     """Add ``weight P(z_{t-1} = i, z_t = j | y)`` to counts."""
     K = before.shape[0]
@@ -134,8 +140,9 @@ def _add_pairs(before, matrix, moves, ahead, loglik, weight, counts, work):
     if scale < LARGEST:
         factor = np.exp(scale) * weight
         for i in range(K):
+            share, row, total = factor * left[i], moves[i], counts[i]
             for j in range(K):
-                counts[i, j] += factor * left[i] * right[j] * moves[i, j]
+                total[j] += share * right[j] * row[j]
     else:
         for i in range(K):
             for j in range(K):
@@ -162,8 +169,8 @@ def expect_rows(transition, moves, emission, log_alpha, log_beta, loglik, weight
     ahead = work[2]
     for t in range(start, stop):
         for j in range(emission.shape[1]):
-            gamma[t, j] = weight[t] * np.exp(log_alpha[t, j] + log_beta[t, j] - loglik[t])
             ahead[j] = emission[t, j] + log_beta[t, j]
+            gamma[t, j] = weight[t] * exponential(log_alpha[t, j] + log_beta[t, j] - loglik[t])
         if not first[t] and loglik[t] < np.inf:
             m = t if moves.shape[0] > 1 else 0
             _add_pairs(log_alpha[t - 1], transition[m], moves[m], ahead, loglik[t], weight[t], counts[m], work)
