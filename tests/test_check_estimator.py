@@ -7,9 +7,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from reglm import (
     ArchitectureSearch,
+    Autoencoder,
+    DeepBeliefNetwork,
     EchoStateNetwork,
-    LinearGaussianSSM,
     HiddenMarkovModel,
+    LinearGaussianSSM,
     RecurrentGLM,
     RecursiveGLMClassifier,
     RecursiveGLMRegressor,
@@ -26,7 +28,7 @@ pytestmark = [
 
 ESTIMATORS = [RecursiveGLMRegressor(), RecursiveGLMClassifier()]
 SEARCHES = [ArchitectureSearch(estimator, [()]) for estimator in ESTIMATORS]
-ENERGIES = [RestrictedBoltzmannMachine(5)]
+ENERGIES = [RestrictedBoltzmannMachine(5), DeepBeliefNetwork((4, 3), max_iter=3), Autoencoder(2)]
 SEQUENCES = [
     EchoStateNetwork(n_units=10, alphas=5, random_state=0),
     LinearGaussianSSM(max_iter=3),

@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. A name that is the module's own last part is the module.
 _EXPORTS = {
     "ArchitectureSearch": "reglm.estimators",
+    "Autoencoder": "reglm.estimators.autoencoder",
+    "DeepBeliefNetwork": "reglm.estimators.belief",
     "EchoStateNetwork": "reglm.estimators.echo_state",
     "HiddenMarkovModel": "reglm.estimators.hidden_markov",
     "KernelDualClassifier": "reglm.estimators.kernel_classifier",

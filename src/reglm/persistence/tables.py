@@ -19,7 +19,7 @@ from typing import Any
 
 ESTIMATORS = (
     "RecursiveGLMRegressor", "RecursiveGLMClassifier", "KernelDualRegressor", "KernelDualClassifier", "NetworkKernel",
-    "RandomFeatures", "RestrictedBoltzmannMachine",
+    "RandomFeatures", "RestrictedBoltzmannMachine", "Autoencoder", "DeepBeliefNetwork",
 )  # fmt: skip
 """Public names of classes that files may hold."""
 
