@@ -34,7 +34,7 @@ HEAVY = {
 }
 HEAVY |= {"rich"}
 # Loaded only when a graph is compiled by JAX; test_import.py watches that nothing loads it sooner.
-LATE = {"ops/jax_forms.py": {"jax"}}
+LATE = {"ops/jax_forms.py": {"jax"}, "ops/kalman_jax.py": {"jax"}}
 
 
 def room_of(path):
