@@ -354,3 +354,27 @@ def test_second_order_solvers(solver):
     assert fit.converged
     gradient = fit.likelihood.value_grad(fit.theta, fit.data)[1] + fit.penalty * fit.theta
     assert np.abs(gradient).max() < 1e-4 * N  # on standardised columns 1e-5
+
+
+def test_columns_in_order_are_a_density_of_dependent_columns():
+    first = RNG.random(60) < 0.5
+    rows = np.column_stack([first, first ^ (RNG.random(60) < 0.1), RNG.random(60) < 0.3]).astype(float)
+    model = RecurrentGLM("elman", 2, "bernoulli", ordered=True, skip=True, **QUICK).fit(rows, lengths=[20, 40])
+    apart = RecurrentGLM("elman", 2, "bernoulli", skip=True, **QUICK).fit(rows, lengths=[20, 40])
+    assert model.score(rows, lengths=[20, 40]) > apart.score(rows, lengths=[20, 40]) + 0.2
+    pairs = np.array(list(itertools.product([0.0, 1.0], repeat=6))).reshape(-1, 3)  # every sequence of two rows
+    density = np.exp(model.logpdf(pairs, lengths=np.full(64, 2)))
+    assert density.sum() == pytest.approx(1.0, rel=1e-12)
+    drawn = model.sample(lengths=np.full(2000, 2), random_state=0)
+    counts = np.bincount(drawn.reshape(-1, 6).astype(int) @ 2 ** np.arange(5, -1, -1), minlength=64)
+    rare = 2000 * density < 5
+    expected = np.append(2000 * density[~rare], 2000 * density[rare].sum())
+    assert stats.chisquare(np.append(counts[~rare], counts[rare].sum()), expected).pvalue > 1e-3
+
+
+def test_columns_in_order_need_a_density():
+    with pytest.raises(ValueError, match="ordered=True predicts columns of a row"):
+        RecurrentGLM("elman", 2, ordered=True).fit(X, COUNTS, LENGTHS)
+    model = RecurrentGLM("elman", 1, ordered=True, **QUICK).fit(X, lengths=LENGTHS)
+    with pytest.raises(ValueError, match="own columns are needed"):
+        model.step(X[:2])

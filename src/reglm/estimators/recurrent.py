@@ -52,6 +52,9 @@ class RecurrentGLM(Paths):
         Run each layer in both directions: predictions then depend on later rows too.
     skip : bool
         Add the linear predictor of the inputs (of a sequence's last row, for a response a sequence).
+    ordered : bool
+        Predict the columns of a density in their order, each also from those before it in its row (Frey 1998): columns
+        are then dependent given the state, and the density stays exact. `predict` gives these conditional means.
     task : {"auto", "step", "sequence", "density"}
         "auto": density without y, "sequence" if y has as many entries as there are sequences and fewer than rows.
     formula, group, time : str, optional

@@ -83,7 +83,7 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         K = family.outputs(response.y)
         self.uses_offset_ = offset is not None
         self.network_ = self._network(
-            inputs.shape[1], K, per_sequence=self.task_ == "sequence",
+            inputs.shape[1] // self._blocks, K, per_sequence=self.task_ == "sequence",
             bias=family.name != "ordinal" and (self._design is None or self._design.has_intercept),
             scaled=not columns_are_binary(inputs),
         )  # fmt: skip
@@ -103,6 +103,8 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
             self.task_, self._design = "density", None
             rows = self._density_rows(X, reset=True)
             return self._shape_of(X, lengths, groups), rows
+        if self.ordered:
+            raise ValueError("ordered=True predicts columns of a row from one another: fit(X) without y.")
         self._design, y = fit_design(X, y, formula=self.formula, estimator=self)
         shape = self._shape_of(X, lengths, groups)
         self.task_ = task_of(self.task, y, shape)
@@ -128,8 +130,14 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
         if self.task_ == "density":
             assert coded is not None
             before = shifted(shape.sequences.stack(coded), self._start, shape.sequences.lengths)
-            return shape.sequences.unstack(before)
+            rows = shape.sequences.unstack(before)
+            return np.hstack([rows, np.where(np.isnan(coded), self._start, coded)]) if self.ordered else rows
         return self._designed(X)
+
+    @property
+    def _blocks(self) -> int:
+        """Rows side by side in the inputs: the row before, and the row itself where columns have an order."""
+        return 1 + bool(self.ordered)
 
     def _shift(self, X: Any, offset: Any, m: int, K: int) -> Array:
         """Offset (m, K), that of a formula included; zeros by default."""
@@ -178,10 +186,11 @@ class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
     def _input_names(self) -> list[str]:
         if self._design is not None:
             return list(self._design.names_out)
-        p = self.network_.inputs
+        p = self.network_.inputs // self._blocks
         own = list(getattr(self, "feature_names_in_", [f"x{j}" for j in range(p)]))
         labels = [str(label) for label in self.classes_] if hasattr(self, "classes_") else own
-        return [f"{name} before" for name in (own if len(own) == p else labels[-p:])]
+        own = own if len(own) == p else labels[-p:]
+        return [f"{name} before" for name in own] + (own if self.ordered else [])
 
     def _output_names(self, y: Any, K: int) -> list[str]:
         if self.task_ == "density":

@@ -9,14 +9,14 @@ import numpy as np
 
 from reglm.compiling import BACKENDS
 from reglm.estimators.options import DISPERSIONS, _number, _require, _whole, seed_of
-from reglm.layers import Dense, Dropout, Last, Layer, Sequential
+from reglm.layers import Dense, Dropout, Last, Layer, Ordered, Parallel, Select, Sequential
 from reglm.layers.recurrent import recurrent_stack
 from reglm.network import Network, Rescaling
 from reglm.optimize import SCHEDULES
 from reglm.parameters import Array, zeros
 
 TASKS = ("auto", "step", "sequence", "density")
-FLAGS = ("peepholes", "reset_after", "bidirectional", "skip", "nesterov", "early_stopping", "warm_start")
+FLAGS = ("peepholes", "reset_after", "bidirectional", "skip", "ordered", "nesterov", "early_stopping", "warm_start")
 CHOICES = {"task": TASKS, "dtype": ("float64", "float32"), "backend": BACKENDS}
 
 
@@ -26,8 +26,8 @@ class RecurrentOptions:
     def __init__(
         self, cell: str = "lstm", hidden: Any = (32,), family: Any = "gaussian", link: Any = None, *,
         activation: str = "tanh", variant: str | None = None, peepholes: bool = False, reset_after: bool = False,
-        leak: float | None = None, bidirectional: bool = False, skip: bool = False, task: str = "auto",
-        formula: str | None = None, group: str | None = None, time: str | None = None, alpha: float = 0.0,
+        leak: float | None = None, bidirectional: bool = False, skip: bool = False, ordered: bool = False,
+        task: str = "auto", formula: str | None = None, group: str | None = None, time: str | None = None, alpha: float = 0.0,
         l1: float = 0.0, solver: str = "auto", n_init: int = 1, max_iter: int | None = None, tol: float | None = None,
         batch_size: int = 16, bptt: int | None = None, learning_rate: float | None = None,
         schedule: str | Callable[..., float] = "constant", momentum: float | None = None, nesterov: bool = False,
@@ -47,6 +47,7 @@ class RecurrentOptions:
         self.leak = leak
         self.bidirectional = bidirectional
         self.skip = skip
+        self.ordered = ordered
         self.task = task
         self.formula = formula
         self.group = group
@@ -127,7 +128,7 @@ class RecurrentOptions:
         Parameters
         ----------
         inputs, outputs : int
-            Columns of X; linear predictors.
+            Columns that come from before; linear predictors. Under `ordered` as many columns of the row itself follow.
         per_sequence : bool
             One linear predictor a sequence instead of one a row.
         bias : bool
@@ -140,7 +141,8 @@ class RecurrentOptions:
             variant=self.variant, peepholes=self.peepholes, reset_after=self.reset_after, leak=self.leak,
             forget_bias=float(self.forget_bias), init=self.init,
         )  # fmt: skip
-        chain: list[tuple[str, Layer]] = []
+        before = Select(tuple(range(inputs)))
+        chain: list[tuple[str, Layer]] = [("before", before)] if self.ordered else []
         if self.dropout_inputs:
             chain.append(("dropout0", Dropout(self.dropout_inputs)))
         for i, (name, layer) in enumerate(stack):
@@ -149,12 +151,21 @@ class RecurrentOptions:
                 chain.append((f"dropout{i + 1}", Dropout(self.dropout)))
         last: list[tuple[str, Layer]] = [("last", Last())] if per_sequence else []
         names, layers = zip(*chain, *last, ("output", Dense(outputs, bias=bias)), strict=True)
-        linear = Dense(outputs, bias=False, init=zeros)
-        skip = Sequential((Last(), linear), ("last", "linear")) if per_sequence else linear
+        linear: Layer = Dense(outputs, bias=False, init=zeros)
+        if per_sequence or self.ordered:
+            linear = Sequential((Last() if per_sequence else before, linear), ("rows", "linear"))
         return Network(
-            Sequential(layers, names), inputs, skip if self.skip else None,
+            Sequential(layers, names), (1 + bool(self.ordered)) * inputs, self._beside(linear, inputs),
             self._rescalings(inputs, per_sequence, bias) if scaled else (),
         )  # fmt: skip
+
+    def _beside(self, linear: Layer, inputs: int) -> Layer | None:
+        """What is added to the output of the recurrent layers."""
+        if not self.ordered:
+            return linear if self.skip else None
+        own = Select(tuple(range(inputs, 2 * inputs)))
+        order = Sequential((own, Ordered()), ("own", "order"))
+        return Parallel((linear, order), "sum", ("before", "row")) if self.skip else order
 
     def _rescalings(self, inputs: int, per_sequence: bool, bias: bool) -> tuple[Rescaling, ...]:
         """Weights that act on columns of X."""
@@ -162,7 +173,8 @@ class RecurrentOptions:
         stems = ["recurrent1.forward", "recurrent1.backward"] if self.bidirectional else ["recurrent1"]
         found = [Rescaling(f"{stem}.W", f"{stem}.b", 0, columns) for stem in stems]
         if self.skip:
-            name = "skip.linear.W" if per_sequence else "skip.W"
+            stem = "skip.before." if self.ordered else "skip."
+            name = f"{stem}linear.W" if per_sequence or self.ordered else f"{stem}W"
             found.append(Rescaling(name, "output.b" if bias else None, 0, columns))
         return tuple(found)
 

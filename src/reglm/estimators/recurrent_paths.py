@@ -74,6 +74,8 @@ class Paths(BaseRecurrentGLM):
         """
         check_is_fitted(self)
         self._check_forward("step")
+        if self.ordered:
+            raise ValueError("step predicts from rows before; under ordered=True a row's own columns are needed too.")
         begun, density = state is not None, self.task_ == "density"
         if density:
             coded = self._coding.code(self._density_rows(X, reset=False), len(X))
@@ -207,11 +209,24 @@ class Paths(BaseRecurrentGLM):
         assert self._size is not None
         response, shape = self.fit_.likelihood.response, self._shape()
         for _ in range(steps):
-            eta, state = self._go_on(rows[None], state)
-            rows = self.family_.simulate(rng, response.location(eta, shape), self.dispersion_, self._size, **shape)
+            if self.ordered:
+                rows, state = self._drawn_in_order(rows, state, rng)
+            else:
+                eta, state = self._go_on(rows[None], state)
+                rows = self.family_.simulate(rng, response.location(eta, shape), self.dispersion_, self._size, **shape)
             rows = rows[:, : self.network_.inputs]  # without indicators of what is observed
             drawn.append(rows)
         return np.stack(drawn)
+
+    def _drawn_in_order(self, rows: Array, state: StreamState, rng: np.random.Generator) -> tuple[Array, StreamState]:
+        """Next rows (B, d), one column after the other, and the state after them."""
+        response, shape = self.fit_.likelihood.response, self._shape()
+        own = np.zeros_like(rows)
+        for j in range(rows.shape[1]):
+            eta, after = self._go_on(np.hstack([rows, own])[None], state)
+            mean = response.location(eta, shape)
+            own[:, j] = self.family_.simulate(rng, mean, self.dispersion_, self._size, **shape)[:, j]
+        return own, after
 
     def _labels_of(self, rows: Array) -> Array:
         """Labels (n, 1) of indicator rows."""

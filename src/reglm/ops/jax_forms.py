@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from pytensor.link.jax.dispatch.basic import jax_funcify
 
 import reglm.ops.kalman_jax  # noqa: F401  (imported for its registrations)
-from reglm.ops import jax_chains, jax_density, scalar  # noqa: F401  (the first two for its registrations)
+from reglm.ops import jax_chains, jax_density, scalar  # noqa: F401  (the first two for their registrations)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.coefficients import LOG_SQRT_TWO_PI, MILLS, ONE_OVER_SQRT_TWO_PI
 from reglm.ops.gather import Lookup, LookupGradient, TableRows, Take, TakeGradient
 from reglm.ops.recurrence import jax_kernels  # noqa: F401  (imported for its registrations)
 from reglm.ops.sparse import SparseAffine, SparseAffineWeights
+from reglm.ops.triangle import Triangle, TriangleEntries, order
 
 
 def _mills(t):
@@ -169,3 +170,17 @@ def _beside(op: Beside, node: Any = None, **kwargs: Any) -> Callable:
 @jax_funcify.register(Apart)
 def _apart(op: Apart, node: Any = None, **kwargs: Any) -> Callable:
     return lambda d, left, right: (d[:, : left.shape[1]], d[:, left.shape[1] :])
+
+
+@jax_funcify.register(Triangle)
+def _triangle(op: Triangle, node: Any = None, **kwargs: Any) -> Callable:
+    def triangle(entries: Any) -> Any:
+        m = order(entries.shape[0])
+        return jnp.zeros((m, m), entries.dtype).at[jnp.triu_indices(m, 1)].set(entries)
+
+    return triangle
+
+
+@jax_funcify.register(TriangleEntries)
+def _triangle_entries(op: TriangleEntries, node: Any = None, **kwargs: Any) -> Callable:
+    return lambda W: W[jnp.triu_indices(W.shape[0], 1)]

@@ -9,7 +9,12 @@ import numpy as np
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 import reglm.ops.kalman_forms  # noqa: F401  (imported for its registrations)
-from reglm.ops import numba_chains, numba_density, numba_scalar  # noqa: F401  (imported for their registrations)
+from reglm.ops import (  # noqa: F401  (imported for their registrations)
+    numba_chains,
+    numba_density,
+    numba_scalar,
+    numba_triangle,
+)
 from reglm.ops.affine import Affine, AffineInputs, AffineWeights, rows_at_once
 from reglm.ops.beside import Apart, Beside
 from reglm.ops.blas import matrix_product
