@@ -24,8 +24,8 @@ from reglm.ops.forward_backward import ChainLikelihood, ChainPosterior, ChainTan
 
 Array = np.ndarray
 
-VERSION = 0
-FAST = {"reassoc", "contract", "nsz", "nnan"}
+VERSION = 1
+FAST = {"reassoc", "contract", "nsz"}
 SMALLEST = 1e-280
 """Products below this are taken again by logarithms."""
 
@@ -43,7 +43,7 @@ def _top(x):
     top = -np.inf
     for j in range(x.shape[0]):
         top = max(top, x[j])
-    return top if np.isfinite(top) else 0.0
+    return top if top > -np.inf else 0.0
 
 
 @kernel
