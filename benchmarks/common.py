@@ -5,6 +5,7 @@ Wall time and CPU time (all threads of the process) are both taken: on a busy ma
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
@@ -56,6 +57,14 @@ def available(*modules: str) -> list[str]:
     if missing:
         print(f"not installed, left out: {', '.join(missing)} (pip install 'reglm[bench]')")
     return [name for name in modules if name not in missing]
+
+
+def mnist(part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """Pixels in [0, 1] (n, 784), float32, and labels; part is "train" or "t10k"."""
+    with gzip.open(DATA / "mnist" / f"{part}-images-idx3-ubyte.gz") as images:
+        pixels = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 784)
+    with gzip.open(DATA / "mnist" / f"{part}-labels-idx1-ubyte.gz") as labels:
+        return (pixels / 255).astype(np.float32), np.frombuffer(labels.read(), np.uint8, offset=8).astype(int)
 
 
 def memory(field: str) -> float:

@@ -86,6 +86,14 @@ def test_bernoulli_columns_have_their_likelihood():
     assert 0.3 < model.score(X) < 1
 
 
+def test_grey_levels_count_as_probabilities():
+    X = np.random.default_rng(3).uniform(size=(60, 4))
+    model = Autoencoder(1, activation="identity", family="bernoulli", alpha=1.0, random_state=0).fit(X)
+    mu = model.predict(X)
+    assert model.logpdf(X) == pytest.approx((X * np.log(mu) + (1 - X) * np.log1p(-mu)).sum(axis=1))
+    assert 0 < model.score(X) < 1
+
+
 def test_start_values_are_where_a_fit_starts():
     model = Autoencoder(1, alpha=1.0, random_state=0).fit(IRIS[:, :3])
     again = Autoencoder(1, alpha=1.0, start=model.fit_.theta, random_state=1).fit(IRIS[:, :3])

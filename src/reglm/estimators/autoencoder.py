@@ -32,6 +32,13 @@ QUIET = ("converged", "stopped early", "callback")
 PRETRAINING = (None, "rbm")
 
 
+def _check(family: families.Family, rows: Array) -> None:
+    """Raise ValueError for rows outside the support; Bernoulli columns may hold probabilities, such as grey levels."""
+    if family.name == "bernoulli" and ((rows >= 0) & (rows <= 1)).all():
+        return
+    family.check_response(rows)
+
+
 class Autoencoder(
     Saving, ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
 ):  # fmt: skip
@@ -47,7 +54,8 @@ class Autoencoder(
     activation : str or sequence of str
         One for all hidden layers, or one each: names in `reglm.links.REGISTRY`.
     family : str or reglm.families.Family
-        Distribution of a column given the code: one with a linear predictor for each column.
+        Distribution of a column given the code: one with a linear predictor for each column. With "bernoulli" numbers
+        between 0 and 1 count as probabilities.
     link : str, optional
     noise : {None, "mask", "gaussian"}
         Spoil the inputs while training, but not what is to be restored: a denoising autoencoder (Vincent et al. 2010).
@@ -143,7 +151,7 @@ validation_fraction, n_iter_no_change, backend, dtype, verbose, random_state
         rows = contiguous(validate_data(self, X, dtype=["float64", "float32"]), self.dtype)
         family = families.get(self.family)
         network = self._network(options, rows.shape[1], family)
-        family.check_response(rows)
+        _check(family, rows)
         weights = np.ones((len(rows), 1), dtype=self.dtype)
         likelihood = Likelihood(
             network, family, family.resolve_link(self.link), dtype=self.dtype, backend=check_backend(self.backend),
@@ -266,7 +274,7 @@ validation_fraction, n_iter_no_change, backend, dtype, verbose, random_state
     def logpdf(self, X: Any) -> Array:
         """Log-density (n,) of rows given their codes, all columns together; not a density of rows."""
         rows, fit = self._rows(X), self.fit_
-        fit.likelihood.family.check_response(rows)
+        _check(fit.likelihood.family, rows)
         shape = fit.likelihood.shape(fit.theta)
         return fit.likelihood.response.log_density(rows, self._eta(rows), fit.dispersion, None, shape).sum(axis=1)
 

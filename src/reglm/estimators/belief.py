@@ -43,6 +43,8 @@ class DeepBeliefNetwork(Saving, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     Attributes
     ----------
     machines_ : list of RestrictedBoltzmannMachine
+    n_iter_ : int
+        Epochs of the machine that was trained longest.
     log_z_, log_z_std_err_ : float
         Of the machine at the top, once `lower_bound` needed it.
     n_features_in_, feature_names_in_
@@ -106,6 +108,7 @@ class DeepBeliefNetwork(Saving, ClassNamePrefixFeaturesOutMixin, TransformerMixi
                 print(f"DeepBeliefNetwork: machine {level + 1} of {len(widths)}, {units} hidden units")
             self.machines_.append(machine.fit(rows))
             rows = machine.transform(rows)
+        self.n_iter_ = max(machine.n_iter_ for machine in self.machines_)
         self.__dict__.pop("log_z_", None)
         return self
 
@@ -180,12 +183,14 @@ class DeepBeliefNetwork(Saving, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             Log Z of the machine at the top is exact where one of its sides is small, else estimated at first need.
         """
         V, parts = self._coded(X), self._parts
-        rng = np.random.default_rng(seed_of(self.random_state if random_state is None else random_state))
+        seed = seed_of(self.random_state if random_state is None else random_state)
+        rng, other = np.random.default_rng(seed).spawn(2)
         if not hasattr(self, "log_z_"):
-            top = self.machines_[-1]
-            below = ([V, *belief.activities(parts, V)])[len(parts) - 1]
-            rows = (rng.random(below.shape) < below).astype(float) if len(parts) > 1 else None
-            self.log_z_ = top.log_partition(rows, random_state=rng)
+            top, rows = self.machines_[-1], None
+            if len(parts) > 1:
+                below = belief.activities(parts[:-1], V)[-1]
+                rows = (other.random(below.shape) < below).astype(float)
+            self.log_z_ = top.log_partition(rows, random_state=other)
             self.log_z_std_err_ = top.log_z_std_err_
         return belief.lower_bound(parts, self.log_z_, V, n_draws, rng)
 
