@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from reglm import compiling, links, ops
 from reglm.compiling import Graph, Interpreted, count_compilations, evaluate, function
 from reglm.network import multilayer
+from reglm.ops import recurrence
 
 
 def count(counted):
@@ -255,3 +256,16 @@ def test_blocks_serve_several_threads_at_once(fresh):
     assert len(found) == 4
     for one in found:
         np.testing.assert_array_equal(one[1], expected[1])
+
+
+def test_operations_of_a_recursion_grow_with_its_steps():
+    cell = recurrence.elman()
+
+    def build():
+        sizes, (a, W, h0) = pt.lvector(), (pt.matrix() for _ in range(3))
+        return Graph([a, sizes, W, h0], [recurrence.run(cell, a, sizes, W, h0)])
+
+    program = function(build, "recursion", "python").program
+    rows, rest = np.zeros((120, 2)), [np.zeros((2, 2)), np.zeros((30, 2))]
+    few, many = (program.operations([rows, np.full(120 // m, m), *rest]) for m in (30, 1))
+    assert many - few == (120 - 4) * compiling.STEP_OPERATIONS

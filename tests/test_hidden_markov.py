@@ -288,3 +288,16 @@ def test_an_impossible_sequence_is_named():
     )
     with pytest.raises(FloatingPointError, match="sequence 1"):
         em(model, Rows(np.array([[0.0], [1e200]])), EStep(np.array([1, 1]), np.ones(2)), start, max_iter=1, tol=0)
+
+
+def test_lines_under_normal_errors_are_raised_by_weighted_least_squares():
+    y = quiet(HiddenMarkovModel(1, order=2, tol=1e-9), Y[:, :1])
+    Z = np.column_stack([np.ones(100), np.r_[0, Y[:-1, 0]], np.r_[0, 0, Y[:-2, 0]]])
+    line, rest, *_ = np.linalg.lstsq(Z, Y[:, 0])
+    np.testing.assert_allclose(y.emission_["intercept"][0], line[:1])
+    np.testing.assert_allclose(y.emission_["coef"][0, :, 0], line[1:])
+    assert np.exp(y.emission_["log_dispersion"])[0, 0] == pytest.approx(rest[0] / 100)
+    gaps = np.where(np.arange(100)[:, None] % 9 == 0, np.nan, Y)
+    model = quiet(HiddenMarkovModel(2, order=1, alpha=0.5, random_state=0), gaps, lengths=LENGTHS)
+    assert np.diff(model.history_).min() > -1e-9
+    assert np.isfinite(quiet(HiddenMarkovModel(2, order=1), np.ones((6, 1))).loglik_)

@@ -34,6 +34,8 @@ Array = np.ndarray
 BACKENDS = ("auto", "python", "numba", "c", "jax")
 NODE_OPERATIONS = 3_000
 """What dispatching one node costs, in elementary operations of about a nanosecond."""
+STEP_OPERATIONS = 10_000
+"""What a step of a recursion over time costs an interpreted node, on the same scale."""
 COMPILATION_OPERATIONS = 3_000_000_000
 """What a compilation costs on the same scale: about three seconds."""
 
@@ -157,7 +159,9 @@ class Program:
 
     def __init__(self, build: Callable[[], Graph]) -> None:
         self.graph = build()
-        self.nodes = len(list(toposort(self.graph.outputs)))
+        nodes = list(toposort(self.graph.outputs))
+        self.nodes = len(nodes)
+        self._steps = [self.graph.inputs.index(v) for v in map(_steps_of, nodes) if v in set(self.graph.inputs)]
         self._rows = [i for i, v in enumerate(self.graph.inputs) if v in set(self.graph.rows)]
         self._forms: dict[str, Callable[..., list[Array]]] = {}
         self._lock = threading.Lock()
@@ -201,11 +205,17 @@ class Program:
         return Interpreted(self.graph.inputs, self.graph.outputs)
 
     def operations(self, arguments: Sequence[Array]) -> int:
-        """Estimate elementary operations of one call: rows times parameters, plus a price for each node."""
+        """Estimate elementary operations of one call: rows times parameters, plus a price for each node and step."""
         rows = max((a.shape[0] for a in arguments if a.ndim == 2), default=1)
         parameters = sum(a.size for a in arguments if a.ndim == 0 or a.shape[0] != rows)
         widths = sum(a.shape[-1] for a in arguments if a.ndim)
-        return self.nodes * NODE_OPERATIONS + rows * (parameters + 20 * widths)
+        steps = sum(len(arguments[i]) for i in self._steps)
+        return self.nodes * NODE_OPERATIONS + steps * STEP_OPERATIONS + rows * (parameters + 20 * widths)
+
+
+def _steps_of(node: Any) -> Variable | None:
+    """Return the input with an entry for each step, of a node that goes through time step by step."""
+    return node.inputs[0] if getattr(node.op, "is_recursive", False) else None
 
 
 def _total(parts: Iterable[Sequence[Array]]) -> Sequence[Array]:

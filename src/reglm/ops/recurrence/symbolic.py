@@ -25,6 +25,7 @@ class _Pass(Op):
     """What the three Ops share: a cell, a direction, and arguments (sizes, a, W, extras..., states...)."""
 
     __props__: tuple[str, ...] = ("cell", "reverse")
+    is_recursive = True
 
     def __init__(self, cell: Cell, reverse: bool) -> None:
         self.cell = cell
