@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 
 import numpy as np
 from common import DATA, GFLOPS, save, table
+from sklearn.exceptions import ConvergenceWarning
 
 from reglm.energy.annealing import log_partition
 from reglm.energy.free_energy import Theta, free_energy
