@@ -12,6 +12,7 @@ from reglm.estimators.echo_state_paths import Paths
 from reglm.estimators.echo_state_rows import Asked, Question
 from reglm.estimators.inputs import check_weights
 from reglm.estimators.readouts import Readouts, Wanted
+from reglm.estimators.saving import Saving
 from reglm.parameters import Array
 from reglm.statespace.reservoir import draw
 from reglm.statespace.sequences import sequences
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from reglm.inference import Results, Summary
 
 
-class EchoStateNetwork(Paths, RegressorMixin, BaseEstimator):
+class EchoStateNetwork(Paths, Saving, RegressorMixin, BaseEstimator):
     """Echo state network (Jaeger 2001): only the readout, a penalised generalized linear model, is fitted.
 
     The states ``h_t = (1 - leak) h_{t-1} + leak f(W h_{t-1} + V u_t + b)`` have fixed random weights. The response has

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from reglm.estimators.hidden_markov_fitting import fit_model, rows_of, sequence_weights
 from reglm.estimators.hidden_markov_options import HiddenMarkovOptions, build, check_options
+from reglm.estimators.saving import Saving
 from reglm.parameters import Array
 from reglm.statespace import expectation
 from reglm.statespace.emissions import Rows
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class HiddenMarkovModel(HiddenMarkovOptions, BaseEstimator):
+class HiddenMarkovModel(HiddenMarkovOptions, Saving, BaseEstimator):
     """Hidden Markov model: rows are independent given the state of a Markov chain (Zucchini et al. 2016).
 
     Without y the columns of X are the response: a density model of sequences. With y the model is one of y given the
@@ -95,12 +96,15 @@ class HiddenMarkovModel(HiddenMarkovOptions, BaseEstimator):
         Rows expected in each state, weighted.
     restarts_ : list of float
         Log-posteriors that the starts ended at.
+    n_rows_ : int
+        Training rows.
     n_agree_ : int
         How many of them agree with the best to within 0.1% of its gain over the worst, or to 1e-3.
     """
 
     model_: Model
     parameters_: Parameters
+    _training: tuple[Rows, Sequences, Array]
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
@@ -142,7 +146,7 @@ class HiddenMarkovModel(HiddenMarkovOptions, BaseEstimator):
         n_inputs, n_moved = (0 if part is None else part.shape[1] for part in (rows.X, rows.Z))
         self.model_ = build(self, rows.y, n_inputs, n_moved, seed)
         self._report(*fit_model(self, self.model_, rows, division, weights, seed), weights)
-        self._training = (rows, division, weights)
+        self._training, self.n_rows_ = (rows, division, weights), division.n
         return self
 
     def _report(self, run: Any, ends: list[float], found: Any, moves: Array, weights: Array) -> None:
@@ -303,13 +307,19 @@ class HiddenMarkovModel(HiddenMarkovOptions, BaseEstimator):
 
     def bic(self) -> float:
         """Schwarz's criterion at the training rows, log n of all rows."""
-        return -2 * self.loglik_ + np.log(self._training[0].y.shape[0]) * self.n_parameters_
+        return -2 * self.loglik_ + np.log(self.n_rows_) * self.n_parameters_
 
     def icl(self) -> float:
         """Integrated completed likelihood: `bic` at the most probable path (Biernacki et al. 2000)."""
-        rows, division, weights = self._training
+        rows, division, weights = self._trained()
         joint = expectation.viterbi(*self.model_.logs(self.parameters_, rows), division.lengths)[1]
-        return -2 * float(weights @ joint) + np.log(len(rows.y)) * self.n_parameters_
+        return -2 * float(weights @ joint) + np.log(self.n_rows_) * self.n_parameters_
+
+    def _trained(self) -> tuple[Rows, Sequences, Array]:
+        """Rows, sequences and weights of `fit`."""
+        if not hasattr(self, "_training"):
+            raise ValueError("a loaded model does not hold the rows it was fitted to, which this needs: fit again.")
+        return self._training
 
     def summary(self, level: float = 0.95) -> Summary:
         """Estimates with standard errors from the observed information.

@@ -34,7 +34,7 @@ def reported(model: Any, parameters: Parameters) -> dict[str, float]:
 
 def errors(model: Any) -> tuple[Array, list[str]]:
     """Standard errors of `reported`, and what is to be said about them."""
-    rows, division, weights = model._training
+    rows, division, weights = model._trained()
     free = Free(model.model_, model.parameters_)
     size = len(reported(model, model.parameters_))
     if free.chosen().sum() > LIMIT:
@@ -78,7 +78,7 @@ def summary(model: Any, level: float) -> Summary:
         ("Converged", "yes" if model.converged_ else "NO"), ("Steps", str(model.n_iter_)),
     ]  # fmt: skip
     right = [
-        ("No. Observations", number(model._training[0].y.shape[0])), ("No. Sequences", number(len(model._training[1]))),
+        ("No. Observations", number(model.n_rows_)), ("No. Sequences", number(len(model._trained()[1]))),
         ("Log-Likelihood", number(model.loglik_)), ("AIC", number(model.aic())), ("BIC", number(model.bic())),
         ("Free parameters", str(model.n_parameters_)),
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def _caveats(model: Any) -> list[str]:
         found.append(f"EM had not converged after max_iter={model.max_iter} steps.")
     if model.n_init > 1:
         found.append(f"{model.n_agree_} of {model.n_init} starts ended at this maximum.")
-    share = model._training[2] @ np.ones(len(model._training[1]))
+    share = model._trained()[2].sum()
     visits = model.state_weights_
     for k in np.flatnonzero(visits < 1.0):
         found.append(f"State {k} is hardly ever visited ({visits[k]:.2g} rows expected of {share:g} sequences).")

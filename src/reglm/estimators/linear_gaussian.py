@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reglm.estimators import linear_gaussian_summary
 from reglm.estimators.linear_gaussian_rows import LinearGaussianRows
+from reglm.estimators.saving import Saving
 from reglm.parameters import Array
 from reglm.statespace.forecasts import NormalForecast
 from reglm.statespace.linear_gaussian import Filtered, Moments, kalman_filter, root
@@ -23,12 +24,14 @@ from reglm.statespace.linear_gaussian_search import search
 from reglm.statespace.linear_gaussian_smoother import smooth
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from reglm.inference.tables import Summary
 
 Kind = Literal["smoothed", "filtered", "predicted"]
 
 
-class LinearGaussianSSM(LinearGaussianRows, RegressorMixin, BaseEstimator):
+class LinearGaussianSSM(LinearGaussianRows, Saving, RegressorMixin, BaseEstimator):
     """Linear-Gaussian state-space model, fitted by its likelihood (Durbin & Koopman 2012).
 
     ``y_t = x_t B + Z a_t + e_t``, ``a_{t+1} = T a_t + w_t`` with normal e and w. With ``fit(X, y)`` the rows of X
@@ -68,8 +71,6 @@ class LinearGaussianSSM(LinearGaussianRows, RegressorMixin, BaseEstimator):
         Z, H, T, V, a1, P1 and B. The states of a free structure have unit noise and are turned to the principal axes of
         their second moments, the largest first, each state's largest loading positive. That is a rule and no estimate:
         `summary` has standard errors only of what no rotation changes.
-    params_ : Series
-        Variances, coefficients and eigenvalues.
     loglik_, aic_, bic_ : float
         A diffuse start counts as parameters, one for each state, in `aic_` and `bic_`.
     converged_, n_iter_, message_ : bool, int, str
@@ -131,20 +132,25 @@ class LinearGaussianSSM(LinearGaussianRows, RegressorMixin, BaseEstimator):
 
     def _publish(self, found: Fitted) -> None:
         """Set the public attributes."""
-        import pandas as pd
-
         specification, data = self.specification_, self._training.data
         self.theta_, self.history_, self.n_iter_ = found.theta, found.history, found.n_iter
         self.converged_, self.message_ = found.converged, found.message
         self.matrices_ = specification.matrices(found.theta)
         self._likelihood = Likelihood(specification, data, self.backend)
         self.loglik_ = float(self._likelihood.values(found.theta).sum())
-        self.params_ = pd.Series(specification.natural(found.theta), specification.names)
         size = specification.n_free + round(float(np.trace(specification.P1_inf)))
         self.aic_ = -2 * self.loglik_ + 2 * size
         self.bic_ = -2 * self.loglik_ + np.log(np.isfinite(data.y).sum()) * size
         if not found.converged:
             warnings.warn(f"the fit has not converged: {found.message}", ConvergenceWarning, stacklevel=3)
+
+    @property
+    def params_(self) -> pd.Series:
+        """Variances, coefficients and eigenvalues."""
+        import pandas as pd
+
+        check_is_fitted(self)
+        return pd.Series(self.specification_.natural(self.theta_), self.specification_.names)
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
@@ -367,7 +373,7 @@ class LinearGaussianSSM(LinearGaussianRows, RegressorMixin, BaseEstimator):
         return linear_gaussian_summary.summary(self, alpha)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "params_")
+        return hasattr(self, "theta_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -96,7 +96,7 @@ class LinearGaussianRows:
             raise ValueError("initial='diffuse': autoregressions and cycles start stationary; use initial='auto'.")
         self._constant = bool(self.fit_intercept) and not any(diffuse)
         labels = columns(names, k, self._constant)
-        specification = Structure(p, len(labels), parts, labels)
+        specification = Structure(p, len(labels), self.structure, labels)
         if self.solver == "em" and not has_em(specification):
             raise ValueError("solver='em' has no closed M step for autoregressions and cycles; use solver='gradient'.")
         return specification

@@ -79,7 +79,8 @@ class Readout:
         Shape parameters of the family.
     chosen : Chosen or None
         How the penalty was found; None where it was given and the family has shape parameters, or is zero.
-    training : Training
+    training : Training or None
+        None in loaded models.
     """
 
     columns: list[int]
@@ -90,7 +91,7 @@ class Readout:
     dispersion: float
     shape: Mapping[str, Array]
     chosen: Chosen | None
-    training: Training
+    training: Training | None
 
     @classmethod
     def of_choice(cls, chosen: Chosen, columns: list[int], response: Response, training: Training) -> Readout:
@@ -106,9 +107,17 @@ class Readout:
         shape, phi = model._shape(), model.dispersion_
         return cls(columns, model.fit_.likelihood.response, coef, intercept, alpha, phi, shape, None, training)
 
+    def stored(self) -> Readout:
+        """Return what files hold: no training rows."""
+        return replace(self, training=None)
+
     @cached_property
     def model(self) -> RecursiveGLMRegressor:
         """The same model with all that inference needs."""
+        if self.training is None:
+            raise ValueError(
+                "a loaded model does not hold the rows it was fitted to: fit again for inference."
+            )
         given = self.chosen is None or self.response.family.dispersion == "fixed"
         return self.training.fit(self.response, self.alpha, "auto" if given else self.dispersion)
 

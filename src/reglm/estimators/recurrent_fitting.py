@@ -35,6 +35,7 @@ from reglm.estimators.recurrent_rows import (
     task_of,
     with_gaps,
 )
+from reglm.estimators.saving import Saving
 from reglm.families import Family
 from reglm.fitting import Settings
 from reglm.fitting import fit as fit_likelihood
@@ -48,7 +49,7 @@ QUIET = ("converged", "stopped early", "callback")
 """Ends of a fit that need no warning."""
 
 
-class BaseRecurrentGLM(RecurrentOptions, CallbackSupportMixin, BaseEstimator):
+class BaseRecurrentGLM(RecurrentOptions, Saving, CallbackSupportMixin, BaseEstimator):
     """Fitting and reading; see `reglm.estimators.recurrent.RecurrentGLM`."""
 
     fit_: Fit

@@ -1,8 +1,9 @@
 """Save fitted models and load them: JSON and arrays, versioned, no pickle.
 
 A loaded model predicts at once by NumPy; nothing is compiled. A recursive GLM does not hold its training data, so it
-has no standard errors; a kernel regression holds its support and what its variances need. A damaged or hostile file
-raises and executes nothing: see `reglm.persistence.archive`; how a class joins: `reglm.persistence.tables`.
+has no standard errors; a kernel regression holds its support and what its variances need, a linear-Gaussian model the
+series that its forecasts continue. A damaged or hostile file raises and executes nothing: see
+`reglm.persistence.archive`; how a class joins: `reglm.persistence.tables`.
 """
 
 from __future__ import annotations

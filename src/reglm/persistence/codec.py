@@ -78,7 +78,7 @@ class Encoder:
             (float, _number),
             (np.ndarray, self._array),
             (list, lambda v: [self(item) for item in v]),
-            (tuple, lambda v: {TAG: "tuple", "items": [self(item) for item in v]}),
+            (tuple, self._tuple),
             (dict, lambda v: {TAG: "dict", "items": [[self(k), self(item)] for k, item in v.items()]}),
             (Layer, lambda v: self._by_fields(v, "layer", type(v).__name__)),
             (Family, lambda v: {TAG: "family", "value": self(v.to_dict())}),
@@ -89,6 +89,11 @@ class Encoder:
             (sparse.csr_matrix, self._sparse),
             (sparse.csr_array, self._sparse),
         )
+
+    def _tuple(self, value: tuple[Any, ...]) -> Any:
+        if type(value) is not tuple:  # a named one is a record, or the loaded model would lack its names
+            raise Unstorable(f"{type(value).__name__}")
+        return {TAG: "tuple", "items": [self(item) for item in value]}
 
     def _array(self, array: Array) -> Any:
         if not storable(array):

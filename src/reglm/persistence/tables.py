@@ -19,7 +19,8 @@ from typing import Any
 
 ESTIMATORS = (
     "RecursiveGLMRegressor", "RecursiveGLMClassifier", "KernelDualRegressor", "KernelDualClassifier", "NetworkKernel",
-    "RandomFeatures", "RestrictedBoltzmannMachine", "Autoencoder", "DeepBeliefNetwork",
+    "RandomFeatures", "RestrictedBoltzmannMachine", "Autoencoder", "DeepBeliefNetwork", "RecurrentGLM",
+    "EchoStateNetwork", "HiddenMarkovModel", "LinearGaussianSSM",
 )  # fmt: skip
 """Public names of classes that files may hold."""
 
@@ -50,6 +51,27 @@ RECORDS = {
     "Visible": "reglm.energy.visible",
     "Block": "reglm.energy.visible",
     "Columns": "reglm.estimators.visible_columns",
+    "ResponseCoding": "reglm.estimators.recurrent_rows",
+    "Readouts": "reglm.estimators.readouts",
+    "Readout": "reglm.estimators.readouts",
+    "Chosen": "reglm.kernels.primal",
+    "Reservoir": "reglm.statespace.reservoir",
+    "hidden_markov.Model": "reglm.statespace.hidden_markov",
+    "hidden_markov.Parameters": "reglm.statespace.hidden_markov",
+    "Transitions": "reglm.statespace.transitions",
+    "DrivenTransitions": "reglm.statespace.transitions",
+    "emissions.Gaussian": "reglm.statespace.emissions.gaussian",
+    "emissions.Mixture": "reglm.statespace.emissions.mixture",
+    "emissions.Counts": "reglm.statespace.emissions.counts",
+    "emissions.Regression": "reglm.statespace.emissions.regression",
+    "emissions.Product": "reglm.statespace.emissions.product",
+    "Sequences": "reglm.statespace.sequences",
+    "Free": "reglm.statespace.linear_gaussian_free",
+    "Structure": "reglm.statespace.linear_gaussian_structures",
+    "Matrices": "reglm.statespace.linear_gaussian_structures",
+    "linear_gaussian.Data": "reglm.statespace.linear_gaussian_fit",
+    "linear_gaussian.Likelihood": "reglm.statespace.linear_gaussian_fit",
+    "linear_gaussian.Rows": "reglm.estimators.linear_gaussian_rows",
 }
 """Name in files -> module; what precedes a dot tells classes of one name apart."""
 

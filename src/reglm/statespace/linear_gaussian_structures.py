@@ -11,6 +11,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,15 +212,19 @@ class Structure(Specification):
 
     Parameters
     ----------
-    parts : list of Component
+    words : str or list of str
+        Names of the components, see `components`.
     columns : list of str
         Names of the covariates (k,).
-    stationary : bool
-        Start at the stationary distribution; only where no component is diffuse.
     """
 
-    parts: list[Component]
+    words: str | Sequence[str]
     columns: list[str]
+
+    @cached_property
+    def parts(self) -> list[Component]:
+        """The components."""
+        return components(self.words)
 
     @property
     def variances(self) -> list[Variance]:
