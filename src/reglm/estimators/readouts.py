@@ -115,9 +115,7 @@ class Readout:
     def model(self) -> RecursiveGLMRegressor:
         """The same model with all that inference needs."""
         if self.training is None:
-            raise ValueError(
-                "a loaded model does not hold the rows it was fitted to: fit again for inference."
-            )
+            raise ValueError("a loaded model does not hold the rows it was fitted to: fit again for inference.")
         given = self.chosen is None or self.response.family.dispersion == "fixed"
         return self.training.fit(self.response, self.alpha, "auto" if given else self.dispersion)
 
