@@ -29,7 +29,7 @@ TRANSPOSED = range(-5, 7)
 ADAM = {"solver": "adam", "learning_rate": 0.003, "schedule": "cosine", "dtype": "float32", "backend": "numba"}
 INDEPENDENT = {"max_iter": 48, "batch_size": 6, "dropout": 0.5, "dropout_inputs": 0.2, "alpha": 1.0}
 ORDERED = {"ordered": True, "max_iter": 40, "batch_size": 8, "dropout": 0.5, "alpha": 1.0}
-LARGE = {"ordered": True, "max_iter": 24, "batch_size": 16, "dropout": 0.3, "dropout_inputs": 0.1, "alpha": 1.0}
+LARGE = {"ordered": True, "max_iter": 16, "batch_size": 16, "dropout": 0.3, "dropout_inputs": 0.1, "alpha": 1.0}
 PRIORS = {"emission": 0.02, "transition": 0.01, "initial": 0.01}
 
 Pieces = tuple[np.ndarray, np.ndarray]
@@ -68,7 +68,7 @@ MODELS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "HMM, 100 states, transposed": lambda rows, lengths: hmm(100, *transposed(rows, lengths)),
     "LSTM": lambda rows, lengths: lstm(100, rows, lengths, INDEPENDENT),
     "LSTM, ordered": lambda rows, lengths: lstm(64, rows, lengths, ORDERED),
-    "LSTM, ordered, transposed": lambda rows, lengths: lstm(200, *transposed(rows, lengths), LARGE),
+    "LSTM, ordered, transposed": lambda rows, lengths: lstm(100, *transposed(rows, lengths), LARGE),
 }
 
 
