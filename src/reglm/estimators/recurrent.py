@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from reglm.estimators.formula import FormulaDesign
-from reglm.estimators.recurrent_paths import Paths
+from reglm.estimators.recurrent_checks import Checks
 from reglm.estimators.recurrent_rows import Shape, named_column, observed, row_weights
 from reglm.fitting.intercept import fit_intercept
 from reglm.parameters import Array
@@ -26,7 +26,7 @@ def _has_classes(model: Any) -> bool:
     return hasattr(model, "classes_")
 
 
-class RecurrentGLM(Paths):
+class RecurrentGLM(Checks):
     """Generalized linear model of sequences whose predictor has a memory.
 
     ``h_t = f(h_{t-1}, x_t)``, ``y_t ~ Family(g^-1(h_t V + c))``: a state-space model with a deterministic transition, a

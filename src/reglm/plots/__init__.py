@@ -13,7 +13,9 @@ libraries too.
 What takes the results ``est.inference()`` shows effects with their uncertainty: ``partial_dependence``, ``ale``,
 ``individual_curves``, ``interaction``, ``marginal_effects``, ``relativities``, and ``importance``.
 
-Of sequence models: ``forecast`` draws the fan after the series.
+Of sequence models: ``forecast`` draws the fan after the series, ``state_paths`` the states under it,
+``transition_graph`` a hidden chain, ``gradient_norms`` how far back a recurrent network looks, ``rank_histogram``
+whether one-step forecasts are as wide as they should be.
 
 Of kernel regressions: ``penalty_path`` for what chose the penalty, ``kernel_matrix`` and ``spectrum`` for the kernel.
 
@@ -34,6 +36,7 @@ from reglm.plots.kernels import kernel_matrix, penalty_path, spectrum
 from reglm.plots.lift import double_lift, gini, lift, lorenz
 from reglm.plots.reliability import decomposition, murphy, reliability
 from reglm.plots.residuals import qq, residuals, scale_location
+from reglm.plots.sequences import gradient_norms, rank_histogram, state_paths, transition_graph
 from reglm.plots.training import training_curve
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "forecast",
     "free_energy_gap",
     "gini",
+    "gradient_norms",
     "importance",
     "individual_curves",
     "interaction",
@@ -63,11 +67,14 @@ __all__ = [
     "partial_effect",
     "penalty_path",
     "qq",
+    "rank_histogram",
     "relativities",
     "reliability",
     "residuals",
     "samples",
     "scale_location",
     "spectrum",
+    "state_paths",
     "training_curve",
+    "transition_graph",
 ]
