@@ -7,12 +7,14 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import statsmodels.api as sm
-from pytensor.compile.mode import JAX, NUMBA, Mode
+from pytensor.compile.mode import Mode
 from scipy.stats import multivariate_normal
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 
+from reglm import compiling
 from reglm.ops.kalman import kalman_log_likelihood
-from reglm.ops.kalman_numpy import System, log_likelihood, pullback, tangent
+from reglm.ops.kalman_numpy import System, log_likelihood, pullback, smoothed, tangent
+from reglm.statespace.linear_gaussian_smoother import smooth
 
 NILE = sm.datasets.nile.load_pandas().data["volume"].to_numpy()[:, None]
 # name: rows, numbers a row, states, diffuse states, errors of a row independent, one source of state noise
@@ -140,7 +142,7 @@ def test_tangent_equals_differences_of_the_gradient(name):
     np.testing.assert_allclose(values, (ends[0] - ends[1]) / (2 * h), rtol=1e-6, atol=1e-6)
 
 
-def program(mode):
+def program():
     """Value, gradient in y and the system, and derivatives of the gradient along a direction."""
     like = case("partly diffuse")
     y, edges, P1_inf, g = pt.dmatrix(), pt.lvector(), pt.dmatrix(), pt.dvector()
@@ -151,7 +153,7 @@ def program(mode):
     gradient = pytensor.grad(None, [y, *system], known_grads={value: g})
     second = pytensor.grad(None, [y, g, *system], known_grads=dict(zip(gradient[1:], along, strict=True)))
     inputs = [y, edges, P1_inf, g, *system, *along]
-    return pytensor.function(inputs, [value, *gradient, *second], mode=mode, on_unused_input="ignore")
+    return compiling.Graph(inputs, [value, *gradient, *second])
 
 
 def run(compiled, name):
@@ -161,14 +163,15 @@ def run(compiled, name):
 
 @pytest.fixture(scope="module")
 def interpreted():
-    return program(Mode(linker="py", optimizer=None))
+    graph = program()
+    return compiling.Interpreted(graph.inputs, graph.outputs)
 
 
 @pytest.mark.parametrize("backend", ["numba", "jax"])
 def test_backends_agree(backend, interpreted):
     if backend == "jax":
         pytest.importorskip("jax")
-    compiled = program({"numba": NUMBA, "jax": JAX}[backend])
+    compiled = compiling.function(program, "test of Kalman filters", backend)
     for name in CASES if backend == "numba" else ["partly diffuse"]:  # JAX compiles for each size
         for found, expected in zip(run(compiled, name), run(interpreted, name), strict=True):
             scale = 1 + np.abs(expected).max(initial=0.0)
@@ -212,3 +215,13 @@ def test_nothing_observed_and_nothing_random():
     assert not any(x.any() for x in pullback(nothing, edges, P1_inf, system, g))
     still = system._replace(H=np.zeros((1, 1)), V=np.zeros((1, 1)), P1=np.zeros((1, 1)))
     assert np.all(np.isneginf(log_likelihood(y, edges, P1_inf, still)))
+
+
+def test_smoothed_states_equal_those_by_square_roots():
+    for name in ("one state", "correlated errors", "singular noise"):
+        y, edges, P1_inf, system, _ = case(name)
+        mean, cov = smoothed(y, edges, system)
+        for a, b in itertools.pairwise(edges):
+            expected = smooth(y[a:b], system._replace(d=system.d[a:b], c=system.c[a:b]), P1_inf)
+            np.testing.assert_allclose(mean[a:b], expected.mean, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(cov[a:b], expected.cov, rtol=1e-9, atol=1e-9)

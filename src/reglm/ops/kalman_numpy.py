@@ -298,6 +298,32 @@ def _unread(step: Step, i: int, r: Array, N: Array, D: Array, G: Array) -> tuple
     return r + np.outer(change, z), np.stack(before), u, np.concatenate([np.stack(own)[None], G])
 
 
+def smoothed(y: Array, edges: Array, system: System) -> tuple[Array, Array]:
+    """Means (n, m) and covariances (n, m, m) of the states given all rows of their sequences; no diffuse start.
+
+    The covariances are differences, fit for sums over the rows; `reglm.statespace.linear_gaussian_smoother` works with
+    square roots, at several times the cost.
+    """
+    s = system.symmetric()
+    m = len(s.a1)
+    mean, cov = np.empty((len(y), m)), np.empty((len(y), m, m))
+    for start, stop in itertools.pairwise(edges):
+        _, rows = _filter(y, start, stop, np.zeros((m, m)), s)
+        r, N = np.zeros(m), np.zeros((m, m))
+        for t in range(stop - 1, start - 1, -1):
+            row = rows[t - start]
+            for step in reversed(row.steps):
+                k, z, inverse = step.k[0], step.z, step.inverse[0]
+                Nk = N @ k
+                r = r + z * (step.v * inverse - k @ r)
+                cross = np.outer(Nk, z)
+                N = N - cross - cross.T + (inverse + k @ Nk) * np.outer(z, z)
+            P = row.P[0]
+            mean[t], cov[t] = row.a + P @ r, P - P @ N @ P
+            r, N = r @ s.T, s.T.T @ N @ s.T
+    return mean, cov
+
+
 def tangent(y: Array, edges: Array, P1_inf: Array, system: System, g: Array, along: System) -> tuple[System, Array]:
     """Derivatives along a direction of the gradient, and of the log-likelihoods.
 

@@ -219,7 +219,7 @@ def _free_step(likelihood: Likelihood, specification: Free, M: Matrices, gradien
     """EM of a free model: regressions of rows on states and covariates, and of states on the states before them."""
     y, X, edges = likelihood.data
     m, S = specification.m, len(edges) - 1
-    mean, cov = smoothed(likelihood, M)
+    mean, cov = kalman_numpy.smoothed(y, edges, system_of(M, X))
     second = cov + mean[:, :, None] * mean[:, None, :]
     moving = np.ones(len(y), bool)
     moving[edges[1:] - 1] = False
