@@ -89,8 +89,10 @@ def test_demo(tmp_path, capsys):
     captured = capsys.readouterr()
     for said in ("Generalized Linear Model Results", "Recursive Generalized", "gradient boosting", "null"):
         assert said in captured.out
+    for said in ("AR-GLM", "RNN", "LSTM", "HMM", "linear-Gaussian"):
+        assert said in captured.out
     text = check_page(path, figures=3)
-    for said in ("lncoins", "kernel ridge (RBF)", "held-out deviance"):
+    for said in ("lncoins", "kernel ridge (RBF)", "held-out deviance", "LSTM"):
         assert said in text
 
 

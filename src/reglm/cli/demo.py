@@ -1,4 +1,4 @@
-"""``reglm demo``: a GLM, a network and three other models on 20,190 rows of doctor visits."""
+"""``reglm demo``: a GLM, a network and three other models on 20,190 rows of doctor visits, and five on a series."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import reglm
+from reglm.cli import series
 from reglm.cli.document import Document
 from reglm.cli.figures import calibration_figure, effects_figure, training_figure
 from reglm.parameters import Array
@@ -72,9 +73,17 @@ def _run(args: argparse.Namespace, console: Any) -> None:
     with console.status("Five-fold cross-validation ..."):
         found = reglm.compare(candidates, X, y, family="poisson", cv=households(X), groups=household(X))
     table = found.as_frame()
-    show(console, table)
+    show(console, formatted(table), "Held-out rows of a five-fold cross-validation", str(table["deviance"].idxmin()))
+    with console.status("Fitting models of a series ..."):
+        memory = series.scores()
+    title = "\nSunspots a year, by the years before: models of sequences, fitted to 240 years, judged on 69 later ones"
+    show(console, series.formatted(memory), title, str(memory["later"].idxmax()))
     with console.status("Writing the report ..."):
-        report(data, X, y, fitted, summaries, table).write(args.output)
+        page = report(data, X, y, fitted, summaries, table)
+        series.section(page, memory)
+        page.heading("Do it yourself")
+        page.code(CODE)
+        page.write(args.output)
     console.print(f"\nReport: {args.output}   ({time.perf_counter() - began:.0f} s)", soft_wrap=True)
 
 
@@ -143,19 +152,16 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns=heads)
 
 
-def show(console: Any, table: pd.DataFrame) -> None:
-    """Print the comparison."""
+def show(console: Any, strings: pd.DataFrame, title: str, best: str) -> None:
+    """Print a comparison, the row called `best` in bold."""
     from rich.table import Table
 
-    shown, strings = (
-        Table(title="Held-out rows of a five-fold cross-validation", title_justify="left"),
-        formatted(table),
-    )
+    shown = Table(title=title, title_justify="left")
     shown.add_column("")
     for column in strings:
         shown.add_column(column, justify="right", no_wrap=True)
     for name, row in strings.iterrows():
-        shown.add_row(str(name), *row, style="bold" if name == table["deviance"].idxmin() else None)
+        shown.add_row(str(name), *row, style="bold" if name == best else None)
     console.print(shown)
 
 
@@ -163,7 +169,7 @@ def report(
     data: Bunch, X: pd.DataFrame, y: pd.Series, fitted: dict[str, Any], summaries: dict[str, Any],
     table: pd.DataFrame,
 ) -> Document:  # fmt: skip
-    """Return the page."""
+    """Return the page on the visits."""
     page = Document(
         "Doctor visits: a GLM, and a GLM that recurses",
         f"Yearly outpatient visits to a physician, {len(y):,} person-years. {data.source}.",
@@ -177,8 +183,6 @@ def report(
     _comparison(page, table, float(at_random))
     _models(page, summaries, fitted[GLM][-1])
     _figures(page, X, y, fitted)
-    page.heading("Do it yourself")
-    page.code(CODE)
     return page
 
 
