@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold
 
 import reglm
-from reglm import EchoStateNetwork, RecursiveGLMRegressor
+from reglm import EchoStateNetwork, LinearGaussianSSM, RecurrentGLM, RecursiveGLMRegressor
 from reglm.comparison import Autoregression
 
 SMALL = EchoStateNetwork(10, alphas=8, washout=0, random_state=0)
@@ -144,3 +144,15 @@ def test_what_cannot_be_compared():
         reglm.compare(models, x, groups=groups, cv=[(np.arange(5), np.arange(5, len(x)))])
     with pytest.raises(ValueError, match="order=-1"):
         Autoregression(RecursiveGLMRegressor(), order=-1).fit(x)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_state_space_models_side_by_side():
+    x, groups, _ = series(4)
+    models = {
+        "kalman": LinearGaussianSSM(max_iter=3),
+        "recurrent": RecurrentGLM("elman", 1, max_iter=3, random_state=0),
+    }
+    result = reglm.compare(models, x, groups=groups, cv=2)
+    assert set(result.ranking) == {*models, "null"}
+    assert np.isfinite(result.log_density[list(models)].to_numpy()).all()
