@@ -5,7 +5,8 @@
 
 4,000 sequences, each with one sum of two marked numbers; a constant has error 1/6. Adam in single precision with a
 falling learning rate and gradients clipped in norm. Errors by epoch are those of the mini-batches, before their
-updates; the last column is that of 1,000 sequences that were not fitted. On a core to oneself about a minute a model.
+updates; the last column is that of 1,000 sequences that were not fitted. Seen: GRU below 1e-3 in epoch 7 (held out
+6e-5 at the end, 34 CPU seconds), LSTM in epoch 12 (1.1e-4, 77 s), IRNN in epoch 23 (2.9e-4, 53 s).
 """
 
 from __future__ import annotations

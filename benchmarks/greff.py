@@ -6,6 +6,10 @@
 Two tasks, 16 units, the same Adam for all, several random starts: sums of two marked numbers (mean squared error) and
 simulated music (negative log-likelihood a row), both of held-out sequences. Greff et al. found that without the forget
 gate (NFG) or the activation of the output (NOAF) an LSTM is worse on all their data, and hardly so without the rest.
+
+Seen on the music with three starts: NFG is last by far (4.81 against 4.27 of V) and NOAF last but one (4.30), though by
+less than its spread over starts (0.04). Coupled gates (CIFG, 4.23) cost nothing; FGR, with the most weights, is first.
+About a minute and a half on one core; the sums take three.
 """
 
 from __future__ import annotations
