@@ -9,7 +9,7 @@ gate (NFG) or the activation of the output (NOAF) an LSTM is worse on all their 
 
 Seen on the music with three starts: NFG is last by far (4.81 against 4.27 of V) and NOAF last but one (4.30), though by
 less than its spread over starts (0.04). Coupled gates (CIFG, 4.23) cost nothing; FGR, with the most weights, is first.
-About a minute and a half on one core; the sums take three.
+About a minute of CPU time; the sums take about four.
 """
 
 from __future__ import annotations
