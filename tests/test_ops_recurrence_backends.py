@@ -14,7 +14,7 @@ from reglm.ops.recurrence.omega import Predecessors
 
 # Cell: direction, order of the derivatives. Each is compiled for seconds: there is one for each template, one of them
 # in single precision, and for JAX, whose derivatives are made by JAX, one second derivative.
-NUMBA = {"leaky": (True, 2), "lstm FGR peepholes": (False, 1)}
+NUMBA = {"leaky": (True, 2), "lstm": (False, 1), "lstm FGR peepholes": (False, 1)}
 SINGLE = {"gru": (False, 1)}
 JAX = {**NUMBA, **SINGLE, "gru reset after": (False, 1), "elman relu": (False, 1)}
 NEEDS_JAX = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")

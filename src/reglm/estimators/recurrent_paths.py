@@ -220,6 +220,7 @@ class Paths(BaseRecurrentGLM):
 
     def _drawn_in_order(self, rows: Array, state: StreamState, rng: np.random.Generator) -> tuple[Array, StreamState]:
         """Next rows (B, d), one column after the other, and the state after them."""
+        assert self._size is not None
         response, shape = self.fit_.likelihood.response, self._shape()
         own = np.zeros_like(rows)
         for j in range(rows.shape[1]):

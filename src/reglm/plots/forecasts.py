@@ -66,8 +66,8 @@ def forecast(
         ax.plot(where[first : len(past)], past[first:], color=INK, lw=1.2)
     after = where[len(past) :]
     for one in several:
-        ends = (np.asarray(end)[sequence, :, column] for end in (one.lower, one.upper))
-        ax.fill_between(after, *ends, color=color, alpha=0.22 / len(several) + 0.06, lw=0)
+        lower, upper = (np.asarray(end)[sequence, :, column] for end in (one.lower, one.upper))
+        ax.fill_between(after, lower, upper, color=color, alpha=0.22 / len(several) + 0.06, lw=0)
     ax.plot(after, ahead, color=color, lw=1.8, marker="o" if len(ahead) == 1 else None, ms=4, label=name)
     label(ax, "row" if times is None else "", "series")
     legend(ax)
