@@ -378,3 +378,17 @@ def test_columns_in_order_need_a_density():
     model = RecurrentGLM("elman", 1, ordered=True, **QUICK).fit(X, lengths=LENGTHS)
     with pytest.raises(ValueError, match="own columns are needed"):
         model.step(X[:2])
+
+
+def test_priced_gradients_vanish_less():
+    def left(model):
+        """Median share of a gradient's norm that four steps back leave of it, in logarithms."""
+        norms = model.gradient_norms(X, lags=4, lengths=LENGTHS)
+        return np.median(np.log(norms[:, 4] / norms[:, 0]))
+
+    free = RecurrentGLM("elman", 3, "poisson", **QUICK).fit(X, COUNTS, LENGTHS)
+    priced = RecurrentGLM("elman", 3, "poisson", omega=3.0, **QUICK).fit(X, COUNTS, LENGTHS)
+    assert abs(left(priced)) < 0.5 * abs(left(free))
+    assert not priced.fit_.at_optimum
+    with pytest.raises(ValueError, match="omega prices gradients"):
+        RecurrentGLM("elman", 3, "poisson", omega=1.0, solver="hessian-free").fit(X, COUNTS, LENGTHS)

@@ -1,5 +1,7 @@
 """Recurrent layers under a family: derivatives, independence of the batch, and PyTorch with the same weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,3 +147,21 @@ def test_against_torch_with_the_same_weights(cell):
         theirs(ours["layer1.W"]).numpy(), module.weight_ih_l0.grad.numpy(), rtol=1e-8, atol=1e-10
     )
     np.testing.assert_allclose(ours["output.W"].T, head.weight.grad.numpy(), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "layers", [(Recurrent(H, "elman", omega=0.7),), (Recurrent(H, omega=0.3), Recurrent(2, "gru"))]
+)
+def test_priced_gradients(layers):
+    """The price is added to the objective, with its exact gradient, and to nothing else."""
+    lik, theta, data = make(*layers)
+    free, *_ = make(*(replace(layer, omega=0.0) for layer in layers))
+    value, gradient = lik.value_grad(theta, data)
+    check_gradient(lik, theta, data, gradient)
+    twice, *_ = make(*(replace(layer, omega=2 * layer.omega) for layer in layers))
+    price = value - free.value_grad(theta, data)[0]
+    assert price > 0.01
+    assert twice.value_grad(theta, data)[0] == pytest.approx(value + price, rel=1e-12)
+    np.testing.assert_array_equal(lik.eta(theta, data.X), free.eta(theta, data.X))
+    v = np.ones(len(theta))
+    np.testing.assert_array_equal(lik.hessp(theta, data, v), free.hessp(theta, data, v))

@@ -22,6 +22,7 @@ from reglm.families import Family, Mean
 from reglm.layers import Batch, PackedRows, Scope, SparseRows, Tap, Trace
 from reglm.links import Link
 from reglm.network import Network, linear_predictor
+from reglm.ops.recurrence import omega
 from reglm.parameters import Array, Layout, Spec
 from reglm.response import Response, Working
 from reglm.statespace.packing import Packed
@@ -126,6 +127,7 @@ class Likelihood:
         self.layout = Layout([*network.specs(), *self.shape_specs])
         self.buffers = {name: self._cast(value) for name, value in network.buffers().items()}
         self.response = Response(family, link)
+        self.has_priced_gradients = any(name.endswith("omega") for name in self.buffers)
         self.has_batch_statistics = any(name.endswith("variance") for name in self.buffers)
         self._programs: dict[str, Tiered] = {}
 
@@ -191,6 +193,12 @@ class Likelihood:
     def _objective(self, s: Symbols) -> TensorVariable:
         return -self.family.objective(s.y, Mean(self.link, s.eta), s.weights, **self._shape(s)).sum()
 
+    def _trained(self, s: Symbols) -> TensorVariable:
+        """The objective, and what gradients cost that vanish or explode on their way back."""
+        value = self._objective(s)
+        prices = [price * omega(h, pytensor.grad(value, h)) for h, price in s.trace.flows]
+        return sum(prices, start=value)
+
     def _key(self, name: str) -> tuple[Any, ...]:
         """Key of a graph: everything that tells it from others, sizes aside."""
         shape = tuple((spec.name, len(spec.shape)) for spec in self.shape_specs)
@@ -217,7 +225,7 @@ class Likelihood:
 
         def build() -> Graph:
             s = self.symbols(training=training)
-            value = self._objective(s)
+            value = self._trained(s)
             return Graph(s.inputs(), [value, *_gradient(value, s)], rows=s.rows())
 
         run = self._program("training" if training else "objective", build)

@@ -72,6 +72,9 @@ class RecurrentGLM(Checks):
     bptt : int, optional
         Truncate backpropagation after so many steps; the state is carried on. Mini-batches then hold sequences of
         similar length, and there is one update a piece.
+    omega : float
+        Price, while training, of steps back that change a gradient's norm (Pascanu et al. 2013, eq. 9): the objective
+        gets this times ``sum_t (|dL/dh_t dh_t/dh_(t-1)| / |dL/dh_t| - 1)^2``.
     clip, clip_value : float, optional
         Largest Euclidean norm of a gradient per unit weight, largest size of its entries (Pascanu et al. 2013).
     dropout, dropout_inputs : float

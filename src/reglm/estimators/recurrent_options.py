@@ -32,9 +32,10 @@ class RecurrentOptions:
         tol: float | None = None, batch_size: int = 16, bptt: int | None = None, learning_rate: float | None = None,
         schedule: str | Callable[..., float] = "constant", momentum: float | None = None, nesterov: bool = False,
         clip: float | None = None, clip_value: float | None = None, dropout: float = 0.0, dropout_inputs: float = 0.0,
-        forget_bias: float = 1.0, init: Any = "auto", early_stopping: bool = False, validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10, dispersion: str | float = "auto", warm_start: bool = False, backend: str = "auto",
-        dtype: str = "float64", n_jobs: int | None = None, verbose: int = 0, random_state: Any = None,
+        forget_bias: float = 1.0, init: Any = "auto", omega: float = 0.0, early_stopping: bool = False,
+        validation_fraction: float = 0.1, n_iter_no_change: int = 10, dispersion: str | float = "auto",
+        warm_start: bool = False, backend: str = "auto", dtype: str = "float64", n_jobs: int | None = None,
+        verbose: int = 0, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.cell = cell
         self.hidden = hidden
@@ -70,6 +71,7 @@ class RecurrentOptions:
         self.dropout_inputs = dropout_inputs
         self.forget_bias = forget_bias
         self.init = init
+        self.omega = omega
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -84,7 +86,7 @@ class RecurrentOptions:
     def _check_options(self) -> None:
         """Raise ValueError for an argument out of range, naming it and the remedy."""
         tiny = np.nextafter(0.0, 1.0)
-        for name in ("alpha", "l1"):
+        for name in ("alpha", "l1", "omega"):
             _require(name, getattr(self, name), _number(getattr(self, name), 0.0), "a finite number >= 0")
         positive = ("learning_rate", "clip", "clip_value")
         for name in (*positive, "tol", "momentum"):
@@ -139,7 +141,7 @@ class RecurrentOptions:
         stack = recurrent_stack(
             self._hidden(), bidirectional=bool(self.bidirectional), cell=self.cell, activation=self.activation,
             variant=self.variant, peepholes=self.peepholes, reset_after=self.reset_after, leak=self.leak,
-            forget_bias=float(self.forget_bias), init=self.init,
+            forget_bias=float(self.forget_bias), init=self.init, omega=float(self.omega),
         )  # fmt: skip
         before = Select(tuple(range(inputs)))
         chain: list[tuple[str, Layer]] = [("before", before)] if self.ordered else []

@@ -61,7 +61,8 @@ def fit(likelihood: Likelihood, data: Data, settings: Settings, input_names: lis
     aliased = int(np.sum(found.details.get("aliased", 0)))
     rank = likelihood.layout.size - aliased
     good = goodness(likelihood, theta, data, rank, settings.dispersion, settings.freq_weights)
-    stationary = not (is_stochastic(solver) or settings.early_stopping or l1.any())
+    elsewhere = settings.early_stopping or likelihood.has_priced_gradients
+    stationary = not (is_stochastic(solver) or elsewhere or l1.any())
     return Fit(
         likelihood=likelihood, theta=theta, data=data, dispersion=good.dispersion, dispersion_method=good.method,
         penalty=penalty, l1=l1, solver=found.solver, converged=result.converged, message=result.message,

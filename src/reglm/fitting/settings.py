@@ -99,6 +99,8 @@ def _checked(settings: Settings, likelihood: Likelihood) -> str:
         raise ValueError(
             f"dropout draws new masks for each mini-batch, which solver={solver!r} cannot use; use solver='adam'."
         )
+    if likelihood.has_priced_gradients and SOLVERS[solver].kind == "second-order":
+        raise ValueError(f"omega prices gradients, of which solver={solver!r} needs two derivatives; use 'lbfgs'.")
     if settings.bptt is not None and not is_stochastic(solver):
         raise ValueError(f"bptt={settings.bptt!r} truncates gradients, which solver={solver!r} cannot use; use 'adam'.")
     return solver

@@ -61,6 +61,8 @@ class Recurrent(Layer):
         Start of the forget gate's bias: at 1 or more an LSTM begins by remembering (Jozefowicz et al. 2015).
     init : str or callable
         Start of U, gate by gate; "auto" is orthogonal, the identity for "irnn".
+    omega : float
+        Price of the gradient's change of norm at each step back, `reglm.ops.recurrence.omega`, while training.
     """
 
     units: int
@@ -73,6 +75,7 @@ class Recurrent(Layer):
     reverse: bool = False
     forget_bias: float = 1.0
     init: str | Any = "auto"
+    omega: float = 0.0
 
     sequential: ClassVar[bool] = True
 
@@ -80,6 +83,8 @@ class Recurrent(Layer):
         check_count("units", self.units)
         if self.cell not in CELLS:
             raise ValueError(f"cell={self.cell!r} is not known; choose one of {CELLS}.")
+        if not 0.0 <= self.omega < np.inf:
+            raise ValueError(f"omega={self.omega!r} must be a finite number >= 0.")
         if self.leak is not None and not 0.0 < self.leak < 1.0:
             raise ValueError(f"leak={self.leak!r} must be between 0 and 1, or None to learn it.")
         for name, given, cell in (
@@ -130,12 +135,13 @@ class Recurrent(Layer):
         return self.units
 
     def buffers(self, width: int) -> dict[str, Array]:
-        """Leak, where it is given."""
-        return {} if self.leak is None else {"leak": np.full((1, self.units), self.leak)}
+        """Leak, where it is given, and the price of vanishing gradients, where there is one."""
+        leak = {} if self.leak is None else {"leak": np.full((1, self.units), self.leak)}
+        return leak | ({"omega": np.asarray(float(self.omega))} if self.omega else {})
 
     def structure(self) -> tuple[Any, ...]:
-        """The cell, its direction, and whether its leak is learned."""
-        return ("Recurrent", self.kind(), self.reverse, self.leak is None)
+        """The cell, its direction, whether its leak is learned and its gradients are priced."""
+        return ("Recurrent", self.kind(), self.reverse, self.leak is None, self.omega > 0)
 
     def apply(self, h: Batch, scope: Scope) -> TensorVariable:
         """States of all rows (n, units)."""
@@ -147,6 +153,8 @@ class Recurrent(Layer):
         extras = [self._leak(scope) if name == "alpha" else scope.parameter(NAMES[name]) for name in cell.extras]
         start = scope.states(zero, len(cell.states))
         found = run_all(cell, scope.affine(h, "W", "b"), sizes, U, *extras, *start, reverse=self.reverse)
+        if self.omega:
+            scope.trace.flows.append((found[0], scope.buffer("omega")))
         scope.trace.states.extend([found[0], found[-1]][: len(cell.states)])
         return found[0]
 

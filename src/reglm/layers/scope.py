@@ -82,6 +82,8 @@ class Trace:
     noise: list[TensorVariable] = field(default_factory=list)
     statistics: dict[str, TensorVariable] = field(default_factory=dict)
     states: list[TensorVariable] = field(default_factory=list)
+    flows: list[tuple[TensorVariable, TensorVariable]] = field(default_factory=list)
+    """States of recurrences whose gradients are to keep their norm, each with what a departure costs."""
 
 
 @dataclass(frozen=True)
