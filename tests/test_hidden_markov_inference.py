@@ -123,8 +123,42 @@ def test_lags_without_effect_change_nothing_and_with_it_help():
     assert none.loglik_ == pytest.approx(plain.loglik_, abs=3)
     assert one.loglik_ > plain.loglik_ + 5
     assert np.diff(one.history_).min() > -1e-9
-    with pytest.raises(ValueError, match="order=1"):
-        one.sample(5)
+    drawn, states = one.sample(lengths=[2000, 2000], random_state=0)
+    assert drawn.shape == (4000, 3)
+    assert len(np.unique(states)) == 2
+    stays = [np.mean(rows[1:][rows[:-1] == 1]) for rows in (y, drawn[:2000])]
+    assert stays[1] == pytest.approx(stays[0], abs=0.06)
+
+
+def test_forecasts_start_from_the_filtered_states():
+    model = quiet(HiddenMarkovModel(K, random_state=0), Y, lengths=LENGTHS)
+    found = model.forecast(Y, 3, LENGTHS, n_samples=4000, random_state=1)
+    assert found.mean.shape == (len(LENGTHS), 3, Y.shape[1])
+    belief = model.filtered_proba(Y, lengths=LENGTHS)[np.cumsum(LENGTHS) - 1]
+    for step in range(3):
+        belief = belief @ model.transition_
+        error = found.draws[:, :, step].std(axis=0) / np.sqrt(4000)
+        assert np.abs((found.mean[:, step] - belief @ model.emission_["mean"]) / error).max() < 4.5
+    assert np.all((found.lower < found.mean) & (found.mean < found.upper))
+
+
+def test_forecasts_of_autoregressions_continue_the_last_rows():
+    rng = np.random.default_rng(0)
+    y = np.zeros((300, 1))
+    for t in range(2, 300):
+        y[t] = 1.5 * y[t - 1] - 0.9 * y[t - 2] + rng.normal()
+    model = quiet(HiddenMarkovModel(1, order=2, random_state=0), y)
+    found = model.forecast(y, 1, n_samples=4000, random_state=0)
+    assert found.mean[0, 0, 0] == pytest.approx(1.5 * y[-1, 0] - 0.9 * y[-2, 0], abs=0.3)
+
+
+def test_forecasts_say_what_they_need():
+    model = quiet(HiddenMarkovModel(2, random_state=0, max_iter=5), Y)
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        model.forecast(Y, 0)
+    given = quiet(HiddenMarkovModel(2, random_state=0, max_iter=5), Y[:, :1], Y[:, 1:])
+    with pytest.raises(ValueError, match="knows no covariates"):
+        given.forecast(Y[:, :1], 2)
 
 
 def test_number_of_states_by_criteria():

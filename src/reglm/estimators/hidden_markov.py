@@ -14,18 +14,19 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from reglm.estimators.hidden_markov_fitting import fit_model, rows_of, sequence_weights
 from reglm.estimators.hidden_markov_options import HiddenMarkovOptions, build, check_options
+from reglm.estimators.hidden_markov_paths import Paths
 from reglm.estimators.saving import Saving
 from reglm.parameters import Array
 from reglm.statespace import expectation
 from reglm.statespace.emissions import Rows
-from reglm.statespace.hidden_markov import Model, Parameters, simulate
+from reglm.statespace.hidden_markov import Model, Parameters
 from reglm.statespace.sequences import Sequences, sequences
 
 if TYPE_CHECKING:
     from reglm.inference.tables import Summary
 
 
-class HiddenMarkovModel(HiddenMarkovOptions, Saving, BaseEstimator):
+class HiddenMarkovModel(Paths, HiddenMarkovOptions, Saving, BaseEstimator):
     """Hidden Markov model: rows are independent given the state of a Markov chain (Zucchini et al. 2016).
 
     Without y the columns of X are the response: a density model of sequences. With y the model is one of y given the
@@ -226,38 +227,6 @@ class HiddenMarkovModel(HiddenMarkovOptions, Saving, BaseEstimator):
         """Mean log-density of a row (hmmlearn's `score` is the sum)."""
         found = self.logpdf(X, y, lengths, groups, offset)
         return float(found.sum() / len(X))
-
-    def sample(self, n: int = 1, lengths: Any = None, X: Any = None, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw sequences.
-
-        Parameters
-        ----------
-        n : int
-            Rows, of one sequence unless `lengths` says otherwise.
-        lengths : array-like of int, optional
-        X : array-like (n, p), optional
-            Covariates, where the model has them; n is theirs then.
-        random_state : int, RandomState or None
-
-        Returns
-        -------
-        ndarray (n, m), ndarray of int (n,)
-            Rows and states.
-        """
-        check_is_fitted(self)
-        data = None if X is None else validate_data(self, X, dtype="float64", reset=False)
-        if self.conditional_ != (data is not None):
-            raise ValueError("X is for models fitted to y given X, and those need it.")
-        if self.order:
-            raise ValueError(
-                f"order={self.order}: rows of an autoregressive model depend on those before; see forecasts."
-            )
-        size = len(data) if data is not None else n if lengths is None else int(np.sum(lengths))
-        division = sequences(size, lengths)
-        rows = rows_of(self, data, np.ones((size, self.n_columns_)), None, division)
-        rng = np.random.default_rng(check_random_state(random_state or self.random_state).randint(2**31 - 1))
-        states, y = simulate(self.model_, self.parameters_, rows, division.lengths, rng)
-        return y, states
 
     @property
     def stationary_(self) -> Array:

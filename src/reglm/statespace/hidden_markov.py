@@ -212,3 +212,44 @@ def simulate(
             if step + 1 < m:
                 edges = below[t, states[t - 1]] if below.ndim == 3 else below[states[t - 1]]
     return states, model.emission.simulate(rng, parameters.emission, states, rows)
+
+
+def continued(
+    model: Model, parameters: Parameters, states: Array, before: Array, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw the next rows of B sequences without covariates.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : Parameters
+    states : ndarray of int (B,)
+        States of the first rows to be drawn.
+    before : ndarray (B, order m)
+        Rows before these, side by side, the nearest first; no columns where emissions do not depend on them.
+    shape : (steps, m)
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of int (steps, B), ndarray (steps, B, m)
+        States and rows.
+    """
+    with np.errstate(divide="ignore"):
+        moves = np.exp(model.transitions.log(parameters.moves, None))
+    passed, drawn = [], []
+    blank = np.ones((len(states), shape[1]))
+    for _ in range(shape[0]):
+        rows = model.emission.simulate(rng, parameters.emission, states, Rows(blank, before if before.size else None))
+        passed.append(states)
+        drawn.append(rows)
+        before = np.hstack([rows, before])[:, : before.shape[1]]
+        states = draw(moves[states], rng)
+    return np.stack(passed), np.stack(drawn)
+
+
+def draw(probabilities: Array, rng: np.random.Generator) -> Array:
+    """One state (B,) for each row of probabilities (B, K)."""
+    below = np.cumsum(probabilities, axis=1)
+    u = rng.random((len(below), 1)) * below[:, -1:]
+    return (below <= u).sum(axis=1).clip(max=below.shape[1] - 1)
