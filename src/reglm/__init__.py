@@ -15,6 +15,7 @@ _EXPORTS = {
     "ArchitectureSearch": "reglm.estimators",
     "Autoencoder": "reglm.estimators.autoencoder",
     "DeepBeliefNetwork": "reglm.estimators.belief",
+    "Autoregression": "reglm.comparison",
     "EchoStateNetwork": "reglm.estimators.echo_state",
     "HiddenMarkovModel": "reglm.estimators.hidden_markov",
     "KernelDualClassifier": "reglm.estimators.kernel_classifier",

@@ -11,7 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 import reglm
 from reglm.cli.document import Document
-from reglm.comparison import Autoregression
 from reglm.parameters import Array
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def models() -> dict[str, Any]:
     """Return the models of the comparison, not fitted."""
     options = {"skip": True, "alpha": 3.0, "tol": 1e-3, "random_state": 0}
     return {
-        "AR-GLM, 9 years": Autoregression(reglm.RecursiveGLMRegressor(), order=9),
+        "AR-GLM, 9 years": reglm.Autoregression(reglm.RecursiveGLMRegressor(), order=9),
         "RNN, 3 units": reglm.RecurrentGLM("elman", 3, **options),
         "LSTM, 2 units": reglm.RecurrentGLM("lstm", 2, max_iter=50, **options),
         "HMM, 2 autoregressions": reglm.HiddenMarkovModel(2, order=9, tol=1e-4, random_state=0),

@@ -38,7 +38,7 @@ class Autoregression(BaseEstimator):
     Examples
     --------
     >>> from reglm import RecursiveGLMRegressor, datasets
-    >>> from reglm.comparison import Autoregression
+    >>> from reglm import Autoregression
     >>> series = datasets.load_nile().target.to_frame()
     >>> Autoregression(RecursiveGLMRegressor(), order=2).fit(series).logpdf(series).shape
     (1,)

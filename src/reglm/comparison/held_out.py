@@ -142,7 +142,7 @@ def _is_by_sequence(models: Mapping[str, Any], rows: Rows) -> bool:
     if rows.y is None and others:
         raise ValueError(
             f"y=None compares densities of the rows of X, which {_listed(others)} are not; wrap a regression in "
-            "reglm.comparison.Autoregression, or pass y."
+            "reglm.Autoregression, or pass y."
         )
     if not sequential:
         return False

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from reglm.layers import (
     Activation,
     BatchNorm,
+    Corrupt,
     Dense,
     Dropout,
     Embedding,
@@ -26,6 +27,7 @@ from reglm.layers import (
     Select,
     Sequential,
     Spline,
+    Tied,
 )
 from reglm.layers.composite import default_names
 from reglm.record import Fit
@@ -117,6 +119,7 @@ def _(layer: Dense, prefix: str, columns: list[Column], levels: Levels) -> Passe
 @followed.register(Activation)
 @followed.register(Dropout)
 @followed.register(BatchNorm)
+@followed.register(Corrupt)
 def _(layer: Layer, prefix: str, columns: list[Column], levels: Levels) -> Passed:
     return Passed(columns, {})
 
@@ -162,6 +165,12 @@ def _(layer: Sequential, prefix: str, columns: list[Column], levels: Levels) -> 
         columns, found = followed(step, f"{prefix}{name}.", columns, levels)
         weights |= found
     return Passed(columns, weights)
+
+
+@followed.register
+def _(layer: Tied, prefix: str, columns: list[Column], levels: Levels) -> Passed:
+    weights = followed(Sequential(layer.layers), prefix, columns, levels).weights
+    return Passed([Column(name) for name in numbered(prefix.rstrip("."), len(columns))], weights)
 
 
 @followed.register
